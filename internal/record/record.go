@@ -1,0 +1,141 @@
+package record
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"trireme/internal/digest"
+	"trireme/internal/position"
+)
+
+// Version of the format, second word of every header line. Readers refuse a
+// version they do not know.
+const Version = 1
+
+// Kind tells the two records apart.
+type Kind uint8
+
+// The kinds of record.
+const (
+	Batch Kind = iota + 1 // changes committed by the owner of an epoch
+	Claim                 // a host takes the ownership: its position is the new epoch
+)
+
+// A Record is one message of a stripe's log.
+type Record struct {
+	Kind Kind
+	Time int64        // Unix milliseconds at the owner; never less than the record before says
+	Prev digest.Chain // the chain of the log before this record
+
+	Epoch   position.Position // of a batch: the claim it was written under
+	Changes []Change          // of a batch; none makes a barrier
+
+	Host   string // of a claim: who claims
+	Boot   string // of a claim: which run of that host's process
+	Layout int    // of a claim: the version of the layout it goes by
+}
+
+// AppendClaim appends the bytes of a claim.
+func AppendClaim(b []byte, r *Record) []byte {
+	b = append(b, "CLAIM "...)
+	b = appendInt(b, Version)
+	b = appendInt(append(b, ' '), r.Time)
+	b = append(append(b, ' '), r.Prev.String()...)
+	b = appendToken(b, r.Host)
+	b = appendToken(b, r.Boot)
+	b = appendInt(append(b, ' '), int64(r.Layout))
+	return append(b, crlf...)
+}
+
+// A Builder gathers the changes of a batch. The zero value is an empty batch.
+type Builder struct {
+	frames []byte
+	n      int
+}
+
+// Add appends a change.
+func (b *Builder) Add(c *Change) {
+	b.frames = c.append(b.frames)
+	b.n++
+}
+
+// Len is how many changes have been added.
+func (b *Builder) Len() int { return b.n }
+
+// Size is how many bytes the changes take.
+func (b *Builder) Size() int { return len(b.frames) }
+
+// Reset empties the batch and keeps the memory.
+func (b *Builder) Reset() { b.frames, b.n = b.frames[:0], 0 }
+
+// Record returns the bytes of the batch as one record. They share no memory
+// with the builder.
+func (b *Builder) Record(epoch position.Position, time int64, prev digest.Chain) []byte {
+	r := make([]byte, 0, len(b.frames)+128)
+	r = append(r, "BATCH "...)
+	r = appendInt(r, Version)
+	r = append(append(r, ' '), epoch.String()...)
+	r = appendInt(append(r, ' '), time)
+	r = append(append(r, ' '), prev.String()...)
+	r = appendInt(append(r, ' '), int64(b.n))
+	r = appendInt(append(r, ' '), int64(len(b.frames)))
+	r = append(r, crlf...)
+	return append(r, b.frames...)
+}
+
+// Parse reads one record. The texts of the result share one copy of body, so
+// whoever keeps a part for long clones it. Anything but the exact bytes that
+// this package writes is an error, so that equal records have equal bytes.
+func Parse(body []byte) (Record, error) {
+	p := parser{rest: string(body)}
+	var r Record
+	line := p.line()
+	verb, args, _ := strings.Cut(line, " ")
+	f := fields{rest: args}
+	if v := f.integer("version"); f.err == nil && v != Version {
+		return Record{}, fmt.Errorf("record: version %d, this program reads version %d: upgrade it", v, Version)
+	}
+	switch verb {
+	case "BATCH":
+		r.Kind = Batch
+		r.Epoch = f.position("epoch")
+	case "CLAIM":
+		r.Kind = Claim
+	default:
+		return Record{}, fmt.Errorf("record: verb %.16q, want BATCH or CLAIM", verb)
+	}
+	r.Time = f.integer("time")
+	r.Prev = f.chain("prev")
+	if r.Kind == Claim {
+		r.Host, r.Boot = f.token("host"), f.token("boot")
+		r.Layout = f.size("layout", 1<<53)
+		if err := p.end(f.end()); err != nil {
+			return Record{}, fmt.Errorf("record: claim: %w", err)
+		}
+		return r, nil
+	}
+	n, size := f.size("changes", len(body)), f.size("bytes", len(body))
+	if err := f.end(); err != nil {
+		return Record{}, fmt.Errorf("record: batch: %w", err)
+	}
+	if p.err != nil || size != len(p.rest) {
+		return Record{}, fmt.Errorf("record: batch says %d bytes of changes, %d follow", size, len(p.rest))
+	}
+	if n > 0 {
+		r.Changes = make([]Change, 0, min(n, 1+size/minFrame))
+	}
+	for i := range n {
+		c, err := p.change()
+		if err != nil {
+			return Record{}, fmt.Errorf("record: change %d of %d: %w", i+1, n, err)
+		}
+		r.Changes = append(r.Changes, c)
+	}
+	if err := p.end(nil); err != nil {
+		return Record{}, fmt.Errorf("record: batch: %w", err)
+	}
+	return r, nil
+}
+
+func appendInt(b []byte, n int64) []byte { return strconv.AppendInt(b, n, 10) }
