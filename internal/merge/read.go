@@ -1,0 +1,220 @@
+package merge
+
+import (
+	"fmt"
+	"strings"
+)
+
+// maxDepth bounds the nesting of objects and arrays, hence every recursion of
+// this package. encoding/json has the same bound.
+const maxDepth = 10_000
+
+// reader turns one text after another into values. It reuses the objects that
+// are recycled to it, and one buffer.
+type reader struct {
+	index   int // of the text, for errors
+	text    string
+	at      int
+	free    []*object
+	scratch []byte
+}
+
+// read parses the whole text. Its tokens are parts of text where they can be.
+func (r *reader) read(index int, text string) (value, error) {
+	r.index, r.text, r.at = index, text, 0
+	v, err := r.value(0)
+	if err != nil {
+		return value{}, err
+	}
+	if r.blanks(); r.at < len(r.text) {
+		return value{}, r.fail("the text goes on after its value")
+	}
+	return v, nil
+}
+
+func (r *reader) fail(why string) error {
+	return &UnreadableError{Text: r.index, Offset: r.at, Why: why}
+}
+
+// value reads the next value, which stands below depth objects and arrays.
+func (r *reader) value(depth int) (value, error) {
+	r.blanks()
+	switch r.peek() {
+	case '{':
+		return r.readObject(depth + 1)
+	case '[':
+		return r.readArray(depth + 1)
+	default:
+		token, err := r.scalar()
+		return value{token: token}, err
+	}
+}
+
+func (r *reader) readObject(depth int) (value, error) {
+	if depth > maxDepth {
+		return value{}, r.failDepth()
+	}
+	r.at++
+	o := r.object()
+	for {
+		if closed, err := r.closes('}'); closed || err != nil {
+			return value{obj: o}, err
+		}
+		token, escaped, err := r.key()
+		if err != nil {
+			return value{}, err
+		}
+		v, err := r.value(depth)
+		if err != nil {
+			return value{}, err
+		}
+		key := token[1 : len(token)-1]
+		if escaped {
+			key = decode(key)
+		}
+		if slot := o.find(key); slot >= 0 {
+			o.members[slot].value = v
+		} else {
+			o.push(member{key, token, v})
+		}
+	}
+}
+
+// readArray makes one token of an array: the array as it is written if it is
+// written as this package would, else rewritten so.
+func (r *reader) readArray(depth int) (value, error) {
+	start := r.at
+	rewritten, err := r.copyArray(r.scratch[:0], depth)
+	if err != nil {
+		return value{}, err
+	}
+	r.scratch = rewritten
+	if written := r.text[start:r.at]; written == string(rewritten) {
+		return value{token: written}, nil
+	}
+	return value{token: string(rewritten)}, nil
+}
+
+// closes skips blanks and passes the bracket if it comes next.
+func (r *reader) closes(bracket byte) (bool, error) {
+	r.blanks()
+	switch r.peek() {
+	case bracket:
+		r.at++
+		return true, nil
+	case end:
+		if r.at == len(r.text) {
+			return false, r.fail(fmt.Sprintf("the text ends before its %q", bracket))
+		}
+	}
+	return false, nil
+}
+
+// key reads a key and sees that a value follows.
+func (r *reader) key() (token string, escaped bool, err error) {
+	if r.peek() != '"' {
+		return "", false, r.fail("a key is not a string")
+	}
+	if token, escaped, err = r.quoted(); err != nil {
+		return "", false, err
+	}
+	if r.blanks(); r.peek() == '}' {
+		return "", false, r.fail("a key has no value")
+	}
+	return token, escaped, nil
+}
+
+// quoted reads a string, from quote to quote. Its cost is linear: no byte is
+// searched twice for the same thing.
+func (r *reader) quoted() (token string, escaped bool, err error) {
+	start, slash := r.at, false
+	for i, quote := start+1, 0; ; i += 2 {
+		if quote < i {
+			next := strings.IndexByte(r.text[i:], '"')
+			if next < 0 {
+				return "", false, r.fail("a string is not closed")
+			}
+			quote = i + next
+		}
+		backslash := strings.IndexByte(r.text[i:quote], '\\')
+		if backslash < 0 {
+			r.at = quote + 1
+			break
+		}
+		i += backslash
+		escaped = true
+		slash = slash || r.text[i+1] == '/'
+	}
+	token = r.text[start:r.at]
+	if slash {
+		token = plainSlashes(token)
+	}
+	return token, escaped, nil
+}
+
+// scalar reads a string, a number, true, false or null.
+func (r *reader) scalar() (string, error) {
+	if r.peek() == '"' {
+		token, _, err := r.quoted()
+		return token, err
+	}
+	start := r.at
+	stop := start
+	for stop < len(r.text) && class[r.text[stop]] == bare {
+		stop++
+	}
+	token := r.text[start:stop]
+	if !isBareValue(token) {
+		return "", r.failValue(token)
+	}
+	r.at = stop
+	return token, nil
+}
+
+func (r *reader) failValue(token string) error {
+	switch {
+	case r.at == len(r.text):
+		return r.fail("the text ends where a value should be")
+	case token == "":
+		return r.fail(fmt.Sprintf("%q where a value should be", r.text[r.at]))
+	default:
+		return r.fail(fmt.Sprintf("%.16q is not a value", token))
+	}
+}
+
+func (r *reader) failDepth() error {
+	return r.fail(fmt.Sprintf("more than %d levels", maxDepth))
+}
+
+// object returns an empty object, a recycled one if there is one.
+func (r *reader) object() *object {
+	if n := len(r.free); n > 0 {
+		o := r.free[n-1]
+		r.free = r.free[:n-1]
+		return o
+	}
+	return &object{}
+}
+
+// recycle takes back an object to which nothing refers any more.
+func (r *reader) recycle(o *object) {
+	o.reset()
+	r.free = append(r.free, o)
+}
+
+// end is what peek answers at the end of the text (and for a NUL in it, which
+// begins nothing either).
+const end = 0
+
+func (r *reader) peek() byte {
+	if r.at < len(r.text) {
+		return r.text[r.at]
+	}
+	return end
+}
+
+func (r *reader) blanks() {
+	for r.at < len(r.text) && class[r.text[r.at]] == blank {
+		r.at++
+	}
+}
