@@ -107,12 +107,6 @@ func (o *object) reindex() {
 	}
 }
 
-// reset empties the object and keeps its memory.
-func (o *object) reset() {
-	clear(o.members)
-	*o = object{members: o.members[:0]}
-}
-
 func (o *object) appendTo(dst []byte) []byte {
 	dst = append(dst, '{')
 	first := true

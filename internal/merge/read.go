@@ -9,14 +9,13 @@ import (
 // this package. encoding/json has the same bound.
 const maxDepth = 10_000
 
-// reader turns one text after another into values. It reuses the objects that
-// are recycled to it, and one buffer.
+// reader turns one text after another into values.
 type reader struct {
 	index   int // of the text, for errors
 	text    string
 	at      int
-	free    []*object
-	scratch []byte
+	scratch []byte // for the array being read
+	store
 }
 
 // read parses the whole text. Its tokens are parts of text where they can be.
@@ -75,6 +74,7 @@ func (r *reader) readObject(depth int) (value, error) {
 		if slot := o.find(key); slot >= 0 {
 			o.members[slot].value = v
 		} else {
+			r.makeRoom(o)
 			o.push(member{key, token, v})
 		}
 	}
@@ -184,22 +184,6 @@ func (r *reader) failValue(token string) error {
 
 func (r *reader) failDepth() error {
 	return r.fail(fmt.Sprintf("more than %d levels", maxDepth))
-}
-
-// object returns an empty object, a recycled one if there is one.
-func (r *reader) object() *object {
-	if n := len(r.free); n > 0 {
-		o := r.free[n-1]
-		r.free = r.free[:n-1]
-		return o
-	}
-	return &object{}
-}
-
-// recycle takes back an object to which nothing refers any more.
-func (r *reader) recycle(o *object) {
-	o.reset()
-	r.free = append(r.free, o)
 }
 
 // end is what peek answers at the end of the text (and for a NUL in it, which
