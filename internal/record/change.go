@@ -60,7 +60,7 @@ type Change struct {
 
 const (
 	crlf     = "\r\n"
-	minFrame = len("DELETE s k - - mark\r\n")
+	minFrame = len("DELETE s k - - mark\r\n") // no change takes fewer bytes
 )
 
 // Fingerprint appends the part of the change that a request id stands for:
@@ -158,6 +158,9 @@ func (p *parser) updates(c *Change, f *fields) {
 		c.Incarnation = f.incarnation()
 	}
 	n, size := f.size("updates", math.MaxInt32), f.size("bytes", math.MaxInt32)
+	if n < 1 || n > 1 && c.Verb == Init {
+		f.fail("%d updates", n)
+	}
 	if f.end() != nil || p.err != nil {
 		return
 	}

@@ -13,6 +13,9 @@ import (
 // version they do not know.
 const Version = 1
 
+// maxLayout is the highest layout version: JSON numbers are exact up to it.
+const maxLayout = 1 << 53
+
 // Kind tells the two records apart.
 type Kind uint8
 
@@ -91,6 +94,9 @@ func Parse(body []byte) (Record, error) {
 	p := parser{rest: string(body)}
 	var r Record
 	line := p.line()
+	if p.err != nil {
+		return Record{}, fmt.Errorf("record: header: %w", p.err)
+	}
 	verb, args, _ := strings.Cut(line, " ")
 	f := fields{rest: args}
 	if v := f.integer("version"); f.err == nil && v != Version {
@@ -109,7 +115,7 @@ func Parse(body []byte) (Record, error) {
 	r.Prev = f.chain("prev")
 	if r.Kind == Claim {
 		r.Host, r.Boot = f.token("host"), f.token("boot")
-		r.Layout = f.size("layout", 1<<53)
+		r.Layout = f.size("layout", maxLayout)
 		if err := p.end(f.end()); err != nil {
 			return Record{}, fmt.Errorf("record: claim: %w", err)
 		}
@@ -119,7 +125,7 @@ func Parse(body []byte) (Record, error) {
 	if err := f.end(); err != nil {
 		return Record{}, fmt.Errorf("record: batch: %w", err)
 	}
-	if p.err != nil || size != len(p.rest) {
+	if size != len(p.rest) {
 		return Record{}, fmt.Errorf("record: batch says %d bytes of changes, %d follow", size, len(p.rest))
 	}
 	if n > 0 {

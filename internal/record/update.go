@@ -7,7 +7,8 @@ import (
 	"trireme/internal/contract"
 )
 
-const minUpdate = len("+ 0 0 Restore - - 0 0 0 0 0 0\r\n\r\n\r\n\r\n")
+// No update takes fewer bytes than minUpdate. The type is any word.
+const minUpdate = len("+ 0 0 t - - 0 0 0 0 0 0\r\n\r\n\r\n\r\n")
 
 // AppendUpdate appends an update as it stands in the log and in the store.
 func AppendUpdate(b []byte, u *contract.Update) []byte {
