@@ -37,8 +37,12 @@ func (p Position) Less(q Position) bool { return p.Compare(q) < 0 }
 func (p Position) IsZero() bool { return p == Position{} }
 
 // String prints "<birth>-<sequence>", the form of the wire and of the log.
-func (p Position) String() string {
-	return strconv.FormatUint(uint64(p.Birth), 10) + "-" + strconv.FormatUint(p.Seq, 10)
+func (p Position) String() string { return string(p.Append(nil)) }
+
+// Append appends what [Position.String] prints.
+func (p Position) Append(b []byte) []byte {
+	b = strconv.AppendUint(b, uint64(p.Birth), 10)
+	return strconv.AppendUint(append(b, '-'), p.Seq, 10)
 }
 
 // Parse reads what [Position.String] prints, and nothing else.
@@ -55,12 +59,13 @@ func Parse(s string) (Position, error) {
 	if err != nil {
 		return Position{}, fmt.Errorf("position %q: sequence: %w", s, err)
 	}
-	p := Position{Birth: uint32(b), Seq: n}
-	if p.String() != s {
-		return Position{}, fmt.Errorf("position %q: numbers have no sign and no leading zeros", s)
+	if padded(birth) || padded(seq) {
+		return Position{}, fmt.Errorf("position %q: numbers have no leading zeros", s)
 	}
-	return p, nil
+	return Position{Birth: uint32(b), Seq: n}, nil
 }
+
+func padded(digits string) bool { return digits[0] == '0' && digits != "0" }
 
 // AppendBinary appends the [Size] bytes of p, big-endian, so that bytes.Compare
 // orders like [Position.Compare].

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 
 	"trireme/internal/contract"
 	"trireme/internal/position"
@@ -113,23 +112,22 @@ func (c *Change) appendUpdates(b []byte) []byte {
 	return b
 }
 
-func (p *parser) change() (Change, error) {
-	var c Change
-	verb, args, _ := strings.Cut(p.line(), " ")
+func (p *parser) change(c *Change) error {
+	f := fields{line: p.line()}
+	verb := f.word("verb")
 	for v := Init; v <= Delete; v++ {
 		if verb == verbs[v] {
 			c.Verb = v
 		}
 	}
 	if c.Verb == 0 {
-		return c, errors.Join(p.err, fmt.Errorf("verb %.16q is unknown", verb))
+		return errors.Join(p.err, fmt.Errorf("verb %.16q is unknown", verb))
 	}
-	f := fields{rest: args}
 	c.Key = contract.Key{Space: f.token("space"), Key: f.token("key")}
 	c.ID, c.Writer = f.optional("id"), f.optional("writer")
 	switch c.Verb {
 	case Init, Patch:
-		p.updates(&c, &f)
+		p.updates(c, &f)
 	case Snapshot:
 		c.Incarnation = f.incarnation()
 		c.Seq, c.History = f.int32("seq"), f.int32("history")
@@ -148,9 +146,9 @@ func (p *parser) change() (Change, error) {
 		}
 	}
 	if err := errors.Join(f.end(), p.err); err != nil {
-		return c, fmt.Errorf("%s: %w", verb, err)
+		return fmt.Errorf("%s: %w", verb, err)
 	}
-	return c, nil
+	return nil
 }
 
 func (p *parser) updates(c *Change, f *fields) {
@@ -164,20 +162,19 @@ func (p *parser) updates(c *Change, f *fields) {
 	if f.end() != nil || p.err != nil {
 		return
 	}
-	before := len(p.rest)
+	before := p.left()
 	if size > before {
 		p.fail("%d bytes of updates announced, %d follow", size, before)
 		return
 	}
 	c.Updates = make([]contract.Update, 0, min(n, 1+size/minUpdate))
 	for range n {
-		u := p.update()
-		if p.err != nil {
+		c.Updates = append(c.Updates, contract.Update{})
+		if p.update(&c.Updates[len(c.Updates)-1]); p.err != nil {
 			return
 		}
-		c.Updates = append(c.Updates, u)
 	}
-	if got := before - len(p.rest); got != size {
+	if got := before - p.left(); got != size {
 		p.fail("%d bytes of updates announced, they take %d", size, got)
 	}
 }

@@ -3,7 +3,6 @@ package record
 import (
 	"fmt"
 	"strconv"
-	"strings"
 
 	"trireme/internal/digest"
 	"trireme/internal/position"
@@ -78,7 +77,7 @@ func (b *Builder) Record(epoch position.Position, time int64, prev digest.Chain)
 	r := make([]byte, 0, len(b.frames)+128)
 	r = append(r, "BATCH "...)
 	r = appendInt(r, Version)
-	r = append(append(r, ' '), epoch.String()...)
+	r = epoch.Append(append(r, ' '))
 	r = appendInt(append(r, ' '), time)
 	r = append(append(r, ' '), prev.String()...)
 	r = appendInt(append(r, ' '), int64(b.n))
@@ -91,14 +90,13 @@ func (b *Builder) Record(epoch position.Position, time int64, prev digest.Chain)
 // whoever keeps a part for long clones it. Anything but the exact bytes that
 // this package writes is an error, so that equal records have equal bytes.
 func Parse(body []byte) (Record, error) {
-	p := parser{rest: string(body)}
+	p := parser{body: string(body)}
 	var r Record
-	line := p.line()
+	f := fields{line: p.line()}
 	if p.err != nil {
 		return Record{}, fmt.Errorf("record: header: %w", p.err)
 	}
-	verb, args, _ := strings.Cut(line, " ")
-	f := fields{rest: args}
+	verb := f.word("verb")
 	if v := f.integer("version"); f.err == nil && v != Version {
 		return Record{}, fmt.Errorf("record: version %d, this program reads version %d: upgrade it", v, Version)
 	}
@@ -125,18 +123,17 @@ func Parse(body []byte) (Record, error) {
 	if err := f.end(); err != nil {
 		return Record{}, fmt.Errorf("record: batch: %w", err)
 	}
-	if size != len(p.rest) {
-		return Record{}, fmt.Errorf("record: batch says %d bytes of changes, %d follow", size, len(p.rest))
+	if size != p.left() {
+		return Record{}, fmt.Errorf("record: batch says %d bytes of changes, %d follow", size, p.left())
 	}
 	if n > 0 {
 		r.Changes = make([]Change, 0, min(n, 1+size/minFrame))
 	}
 	for i := range n {
-		c, err := p.change()
-		if err != nil {
+		r.Changes = append(r.Changes, Change{})
+		if err := p.change(&r.Changes[i]); err != nil {
 			return Record{}, fmt.Errorf("record: change %d of %d: %w", i+1, n, err)
 		}
-		r.Changes = append(r.Changes, c)
 	}
 	if err := p.end(nil); err != nil {
 		return Record{}, fmt.Errorf("record: batch: %w", err)

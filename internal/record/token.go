@@ -30,6 +30,9 @@ func appendToken(b []byte, s string) []byte {
 	case absent:
 		return append(b, "%2D"...)
 	}
+	if escapes(s) == 0 {
+		return append(b, s...)
+	}
 	for i := range len(s) {
 		if c := s[i]; mustEscape(c) {
 			b = append(b, '%', upper[c>>4], upper[c&15])
@@ -38,6 +41,28 @@ func appendToken(b []byte, s string) []byte {
 		}
 	}
 	return b
+}
+
+// escapes counts the bytes of s that a token cannot hold as they are.
+func escapes(s string) int {
+	n := 0
+	for i := range len(s) {
+		if mustEscape(s[i]) {
+			n++
+		}
+	}
+	return n
+}
+
+// tokenSize is how many bytes [appendToken] appends.
+func tokenSize(s string) int {
+	switch s {
+	case "":
+		return len(" " + empty)
+	case absent:
+		return len(" %2D")
+	}
+	return len(" ") + len(s) + 2*escapes(s)
 }
 
 // appendOptional appends a blank and the token, or - for "".
@@ -56,11 +81,18 @@ func appendWho(b []byte, w *contract.Who) []byte {
 	return appendToken(appendToken(b, w.Agent), w.Authority)
 }
 
+func whoSize(w *contract.Who) int {
+	if w == nil {
+		return len(" - -")
+	}
+	return tokenSize(w.Agent) + tokenSize(w.Authority)
+}
+
 func appendIncarnation(b []byte, p position.Position) []byte {
 	if p.IsZero() {
 		return append(b, " -"...)
 	}
-	return append(append(b, ' '), p.String()...)
+	return p.Append(append(b, ' '))
 }
 
 // appendText ends a line with the size of s and appends s.
@@ -76,8 +108,8 @@ func unescape(s string) (text string, ok bool) {
 	if s == empty {
 		return "", true
 	}
-	if strings.IndexByte(s, '%') < 0 {
-		return s, s != "" && s != absent && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f })
+	if escapes(s) == 0 { // the usual case, which copies nothing
+		return s, s != "" && s != absent
 	}
 	b := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {

@@ -36,30 +36,30 @@ func AppendUpdate(b []byte, u *contract.Update) []byte {
 
 // UpdateSize is how many bytes [AppendUpdate] appends.
 func UpdateSize(u *contract.Update) int {
-	texts := [...]string{u.Request, u.Redo, u.Undo}
-	bare := *u
-	bare.Request, bare.Redo, bare.Undo = "", "", ""
-	var scratch [256]byte
-	n := len(AppendUpdate(scratch[:0], &bare))
-	for _, text := range texts {
-		n += len(text) + digits(len(text)) - 1 // the empty text's size takes one digit
+	n := len("+") + len(" 1") + len(crlf) // the mark, rfi, the end of the line
+	for _, number := range [...]int64{int64(u.SeqBegin), int64(u.SeqEnd), int64(u.WhenToInvalidateMS), u.AssetBytes} {
+		n += len(" ") + intSize(number)
+	}
+	n += tokenSize(u.UpdateType) + whoSize(u.Who)
+	for _, text := range [...]string{u.Request, u.Redo, u.Undo} {
+		n += len(" ") + intSize(int64(len(text))) + len(text) + len(crlf)
 	}
 	return n
 }
 
 // ParseUpdate reads exactly one update. Its texts share memory with s.
 func ParseUpdate(s string) (contract.Update, error) {
-	p := parser{rest: s}
-	u := p.update()
+	p := parser{body: s}
+	var u contract.Update
+	p.update(&u)
 	if err := p.end(nil); err != nil {
 		return contract.Update{}, fmt.Errorf("update: %w", err)
 	}
 	return u, nil
 }
 
-func (p *parser) update() contract.Update {
-	var u contract.Update
-	f := fields{rest: p.line()}
+func (p *parser) update(u *contract.Update) {
+	f := fields{line: p.line()}
 	if f.word("mark") != "+" {
 		f.fail("an update begins with +")
 	}
@@ -72,16 +72,13 @@ func (p *parser) update() contract.Update {
 	request, redo, undo := f.size("request", math.MaxInt32), f.size("redo", math.MaxInt32), f.size("undo", math.MaxInt32)
 	if err := f.end(); err != nil {
 		p.fail("update: %w", err)
-		return u
+		return
 	}
 	u.Request, u.Redo, u.Undo = p.take(request), p.take(redo), p.take(undo)
-	return u
 }
 
-func digits(n int) int {
-	d := 1
-	for ; n >= 10; n /= 10 {
-		d++
-	}
-	return d
+// intSize is how many bytes [appendInt] appends.
+func intSize(n int64) int {
+	var scratch [len("-9223372036854775808")]byte
+	return len(appendInt(scratch[:0], n))
 }
