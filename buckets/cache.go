@@ -1,0 +1,79 @@
+package buckets
+
+import (
+	"fmt"
+
+	"github.com/dgraph-io/ristretto/v2"
+
+	"trireme/internal/position"
+)
+
+// mergedCache keeps merged documents, bounded in bytes. Ristretto may drop what
+// it is given and may be late, so a text carries what it was folded from and is
+// used only where that still holds.
+type mergedCache struct {
+	cache *ristretto.Cache[string, mergedDocument] // nil for no cache
+}
+
+// A mergedDocument is the fold of a base and all redos up to head.
+type mergedDocument struct {
+	incarnation position.Position
+	base        position.Position // of the change that put the base; zero for none
+	head        int32
+	text        []byte
+}
+
+func newMergedCache(bytes int64) (*mergedCache, error) {
+	if bytes < 0 {
+		return &mergedCache{}, nil
+	}
+	cache, err := ristretto.NewCache(&ristretto.Config[string, mergedDocument]{
+		NumCounters: max(1000, bytes/400), // ten for each document of 4 KB
+		MaxCost:     bytes,
+		BufferItems: 64,
+		Metrics:     true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cache of merged documents: %w", err)
+	}
+	return &mergedCache{cache}, nil
+}
+
+func (v *view) cacheKey() string { return v.key.Space + "\x00" + v.key.Key }
+
+func (c *mergedCache) get(v *view) (mergedDocument, bool) {
+	if c.cache == nil {
+		return mergedDocument{}, false
+	}
+	d, ok := c.cache.Get(v.cacheKey())
+	fits := ok && d.incarnation == v.state.Incarnation && d.base == v.state.Base.Position && d.head <= v.state.Head
+	return d, fits
+}
+
+func (c *mergedCache) put(v *view, text []byte) {
+	if c.cache == nil {
+		return
+	}
+	key := v.cacheKey()
+	c.cache.Set(key, mergedDocument{
+		incarnation: v.state.Incarnation, base: v.state.Base.Position, head: v.state.Head, text: text,
+	}, int64(len(key)+len(text)+128))
+}
+
+func (c *mergedCache) close() {
+	if c.cache != nil {
+		c.cache.Close()
+	}
+}
+
+// CacheStats tells how often a merged document was found in the cache.
+type CacheStats struct{ Hits, Misses uint64 }
+
+// CacheStats of the merged documents since the start.
+func (s *Store) CacheStats() CacheStats {
+	if s.merged.cache == nil {
+		return CacheStats{}
+	}
+	m := s.merged.cache.Metrics
+	return CacheStats{Hits: m.Hits(), Misses: m.Misses()}
+}

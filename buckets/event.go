@@ -1,0 +1,39 @@
+package buckets
+
+import (
+	"fmt"
+
+	"trireme/internal/contract"
+	"trireme/internal/position"
+)
+
+// EventKind says what an [Event] is about.
+type EventKind uint8
+
+// The kinds of event.
+const (
+	// RecordSkipped: a record of the log was not applied, because it is not one,
+	// its chain does not fit, or its epoch is past. Every replica skips it alike.
+	RecordSkipped EventKind = iota + 1
+	// ChangeSkipped: a change in a good record was not applied, because the
+	// document's state refuses it. Every replica skips it alike.
+	ChangeSkipped
+	// RowDamaged: a row of this store failed its checksum.
+	RowDamaged
+)
+
+var kindNames = [...]string{RecordSkipped: "record skipped", ChangeSkipped: "change skipped", RowDamaged: "row damaged"}
+
+func (k EventKind) String() string { return kindNames[k] }
+
+// An Event is something that a person should know. It prints itself.
+type Event struct {
+	Kind     EventKind
+	Position position.Position // of the record, when there is one
+	Key      contract.Key      // of the document, when there is one
+	Err      error             // why
+}
+
+func (e Event) String() string {
+	return fmt.Sprintf("%v at %v %s/%s: %v", e.Kind, e.Position, e.Key.Space, e.Key.Key, e.Err)
+}

@@ -1,0 +1,141 @@
+package buckets
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+
+	"trireme/internal/layout"
+)
+
+// formatVersion is the version of everything on disk here. It only grows; a
+// store of a newer version is refused.
+const formatVersion = 1
+
+// A Store holds the documents of one host. Its methods may be called from
+// several goroutines.
+type Store struct {
+	db     *pebble.DB
+	opts   Options
+	merged *mergedCache
+
+	mu       sync.Mutex
+	replicas map[string]*Replica
+
+	digests digestTable
+}
+
+// Open opens the store in a directory, or makes one. It fails when another
+// process has it open, and when the store is of a newer format.
+func Open(dir string, opts Options) (*Store, error) {
+	opts = opts.withDefaults()
+	cache := pebble.NewCache(opts.CacheBytes)
+	defer cache.Unref() // the database keeps a reference of its own
+	db, err := pebble.Open(dir, pebbleOptions(opts, cache))
+	if err != nil {
+		return nil, fmt.Errorf("open document store in %s: %w", dir, err)
+	}
+	s := &Store{db: db, opts: opts, replicas: map[string]*Replica{}}
+	if s.merged, err = newMergedCache(opts.MergedBytes); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	if err := errors.Join(s.checkFormat(), s.digests.load(db)); err != nil {
+		s.merged.close()
+		return nil, errors.Join(fmt.Errorf("open document store in %s: %w", dir, err), db.Close())
+	}
+	return s, nil
+}
+
+func pebbleOptions(opts Options, cache *pebble.Cache) *pebble.Options {
+	o := &pebble.Options{
+		FS:                          opts.FS,
+		Cache:                       cache,
+		MemTableSize:                opts.MemTableBytes,
+		MemTableStopWritesThreshold: 4,
+		L0CompactionThreshold:       2,
+		FormatMajorVersion:          pebble.FormatNewest,
+		Logger:                      databaseLog{opts.Logger},
+	}
+	o.Levels[0].FilterPolicy = bloom.FilterPolicy(10)
+	return o
+}
+
+// checkFormat reads the version of the formats, or writes it into a new store.
+func (s *Store) checkFormat() error {
+	key := []byte{tableFormat}
+	content, err := get(s.db, key)
+	switch {
+	case err != nil:
+		return fmt.Errorf("format version: %w", err)
+	case content == nil:
+		return s.db.Set(key, seal(key, []byte{formatVersion}), pebble.Sync)
+	case !bytes.Equal(content, []byte{formatVersion}):
+		return fmt.Errorf("the store has format version %v, this program reads version %d: use the program that wrote it", content, formatVersion)
+	}
+	return nil
+}
+
+// Close makes everything durable and closes the store.
+func (s *Store) Close() error {
+	err := s.Checkpoint()
+	s.merged.close()
+	return errors.Join(err, s.db.Close())
+}
+
+// Checkpoint makes everything that has been applied durable. The positions that
+// [Replica.Durable] tells move up.
+func (s *Store) Checkpoint() error {
+	s.mu.Lock()
+	replicas := make([]*Replica, 0, len(s.replicas))
+	for _, r := range s.replicas {
+		replicas = append(replicas, r)
+	}
+	s.mu.Unlock()
+	// The positions are read BEFORE the sync: what is applied meanwhile may or
+	// may not be covered by it.
+	applied := make([]uint64, len(replicas))
+	for i, r := range replicas {
+		applied[i] = r.Applied().Seq
+	}
+	if err := s.db.LogData(nil, pebble.Sync); err != nil {
+		return fmt.Errorf("sync document store: %w", err)
+	}
+	for i, r := range replicas {
+		r.durable.Store(applied[i])
+	}
+	return nil
+}
+
+// DiskBytes is what the store takes on disk.
+func (s *Store) DiskBytes() uint64 { return s.db.Metrics().DiskSpaceUsage() }
+
+// get reads a row's content; nil without error means that there is no row.
+func get(r pebble.Reader, key []byte) ([]byte, error) {
+	value, closer, err := r.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, damage(err)
+	}
+	defer closer.Close()
+	content, err := unseal(key, value)
+	return slices.Clone(content), err
+}
+
+// damage marks what the database itself finds corrupt as [ErrDamaged].
+func damage(err error) error {
+	if pebble.IsCorruptionError(err) {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return err
+}
+
+// Bucket tells the digest of a bucket and the position of the last change that
+// touched it.
+func (s *Store) Bucket(b layout.Bucket) BucketState { return s.digests.get(b) }
