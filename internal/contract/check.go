@@ -50,6 +50,18 @@ func CheckUpdate(field string, u *Update) error {
 	if n := u.TextSize(); n > MaxEntry {
 		return Errorf(TooLarge, "%s: request, redo and undo have %d bytes together, the limit is %d", field, n, MaxEntry)
 	}
+	return CheckWho(field+".who", u.Who)
+}
+
+// CheckWho refuses an agent or authority over [MaxName]. Nobody is fine, and so
+// are empty names.
+func CheckWho(field string, w *Who) error {
+	if w == nil {
+		return nil
+	}
+	if n := max(len(w.Agent), len(w.Authority)); n > MaxName {
+		return Errorf(TooLarge, "%s: agent or authority has %d bytes, the limit is %d", field, n, MaxName)
+	}
 	return nil
 }
 
@@ -70,7 +82,7 @@ func CheckPatches(patches []Update) error {
 		if i > 0 && int64(u.SeqBegin) != int64(patches[i-1].SeqEnd)+1 {
 			return Errorf(Malformed, "patches[%d].seq_begin is %d, but patches[%d] ends at %d: a batch has no gaps and no overlaps", i, u.SeqBegin, i-1, patches[i-1].SeqEnd)
 		}
-		total += u.TextSize()
+		total += u.LogSize()
 	}
 	for i := range patches {
 		if err := CheckUpdate("patches["+strconv.Itoa(i)+"]", &patches[i]); err != nil {
@@ -78,7 +90,7 @@ func CheckPatches(patches []Update) error {
 		}
 	}
 	if total > MaxDocument {
-		return Errorf(TooLarge, "the patches have %d bytes together, the limit is %d: send them in several batches", total, MaxDocument)
+		return Errorf(TooLarge, "the patches take %d bytes together, the limit is %d: send them in several batches", total, MaxDocument)
 	}
 	return nil
 }

@@ -48,10 +48,10 @@ const (
 // Limits, in bytes. What is larger is refused with [TooLarge] before anything
 // is written.
 const (
-	MaxName     = 1024     // a space or a key, at least 1
+	MaxName     = 1024     // a space or a key, at least 1; an agent or an authority
 	MaxHeader   = 64       // a request id or a writer, printable ASCII
 	MaxEntry    = 16 << 20 // request, redo and undo of one update together
-	MaxDocument = 24 << 20 // a snapshot, a recover, or one patch batch
+	MaxDocument = 24 << 20 // a snapshot, a recover, or one patch batch by [Update.LogSize]
 	MaxReply    = 60 << 20 // a reply
 )
 
@@ -93,6 +93,18 @@ type Update struct {
 
 // TextSize is the size of the update's texts together, in bytes.
 func (u *Update) TextSize() int { return len(u.Request) + len(u.Redo) + len(u.Undo) }
+
+// LogSize bounds from above what the update takes in the log, in bytes: its
+// texts, its names escaped, its numbers at their longest. So many small updates
+// cannot add up to a record that the log refuses.
+func (u *Update) LogSize() int {
+	const numbers, escaped = 160, 3
+	n := u.TextSize() + numbers
+	if u.Who != nil {
+		n += escaped * (len(u.Who.Agent) + len(u.Who.Authority))
+	}
+	return n
+}
 
 // Key names a document.
 type Key struct {

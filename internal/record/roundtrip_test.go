@@ -167,3 +167,15 @@ func TestLeastSizes(t *testing.T) {
 		t.Errorf("the least update takes %d bytes, minUpdate is %d", n, minUpdate)
 	}
 }
+
+// The limits of the contract go by LogSize, so that what they let through fits
+// into a record.
+func TestLogSizeBoundsWhatIsWritten(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		u := anyUpdate(t)
+		u.UpdateType = rapid.SampledFrom(contract.UpdateTypes()).Draw(t, "known type")
+		if size, bound := UpdateSize(&u), u.LogSize(); size > bound {
+			t.Fatalf("%q takes %d bytes, LogSize says %d", AppendUpdate(nil, &u), size, bound)
+		}
+	})
+}
