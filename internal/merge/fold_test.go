@@ -197,6 +197,16 @@ func TestResultIsItsOwn(t *testing.T) {
 	}
 }
 
+// A merged text may be cached by its length: it holds no more memory than that.
+func TestResultHasNoSlack(t *testing.T) {
+	for _, patch := range []string{`{}`, `{"a":null}`, `{"b":{"c":[1 2],"d":{}}}`, `7`} {
+		out, err := merge.Fold([]byte(`{"a":1,"o":{}}`), []byte(patch))
+		if err != nil || cap(out) != len(out) {
+			t.Errorf("with %s: %d bytes in %d, %v", patch, len(out), cap(out), err)
+		}
+	}
+}
+
 func TestNoTexts(t *testing.T) {
 	if out, err := merge.Fold(); !errors.Is(err, merge.ErrNoTexts) || out != nil {
 		t.Errorf("Fold() = %q, %v", out, err)

@@ -95,11 +95,12 @@ func (o *object) squeeze() {
 	}
 }
 
+// reindex tells the index where the members are. An index holds the live keys
+// and no others, so nothing in it is left over.
 func (o *object) reindex() {
 	if o.index == nil {
 		o.index = make(map[string]int, 2*len(o.members))
 	}
-	clear(o.index)
 	for slot := range o.members {
 		if m := &o.members[slot]; !m.removed() {
 			o.index[m.key] = slot
