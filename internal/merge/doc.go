@@ -44,7 +44,9 @@
 // # Why not a library
 //
 // evanphx/json-patch, the usual choice in Go, implements RFC 7396 on
-// encoding/json: it removes nulls (or keeps them in place), refuses what this
-// dialect allows, and does not keep the order of keys. Here a lone surrogate,
-// a raw line break or a big number has to come out as it went in.
+// encoding/json. It refuses texts that are not strict JSON. Its MergePatch
+// removes nulls; its MergeMergePatches keeps a null in its place, and still
+// removes those inside new members. It adds new keys in the order of a Go map.
+// Here every replica has to make the same bytes, and a lone surrogate, a raw
+// line break or a big number has to come out as it went in.
 package merge
