@@ -1,0 +1,71 @@
+package service
+
+import (
+	"sync"
+
+	"trireme/internal/contract"
+)
+
+// lanes keep the order of requests on one key: of those that have arrived one
+// after another, a writer runs alone, and readers next to each other run
+// together. Different keys do not wait for one another.
+type lanes struct {
+	mu sync.Mutex
+	of map[contract.Key]*lane
+}
+
+type lane struct {
+	running int
+	writer  bool // the one that runs is a writer
+	waiting []*request
+}
+
+func newLanes() *lanes { return &lanes{of: map[contract.Key]*lane{}} }
+
+// enter starts the request, or keeps it until those before it have left.
+func (l *lanes) enter(r *request) {
+	l.mu.Lock()
+	at := l.of[r.key]
+	if at == nil {
+		at = &lane{}
+		l.of[r.key] = at
+	}
+	runs := len(at.waiting) == 0 && at.admit(r)
+	if !runs {
+		at.waiting = append(at.waiting, r)
+	}
+	l.mu.Unlock()
+	if runs {
+		r.begin()
+	}
+}
+
+// leave ends the request's turn and starts those whose turn it is.
+func (l *lanes) leave(r *request) {
+	l.mu.Lock()
+	at := l.of[r.key]
+	at.running--
+	var next []*request
+	for len(at.waiting) > 0 && at.admit(at.waiting[0]) {
+		next = append(next, at.waiting[0])
+		at.waiting[0] = nil
+		at.waiting = at.waiting[1:]
+	}
+	if at.running == 0 {
+		delete(l.of, r.key)
+	}
+	l.mu.Unlock()
+	for _, r := range next {
+		r.begin()
+	}
+}
+
+// admit lets a request run if it may beside those that do.
+func (a *lane) admit(r *request) bool {
+	if a.running > 0 && (a.writer || r.writes()) {
+		return false
+	}
+	a.running++
+	a.writer = r.writes()
+	return true
+}

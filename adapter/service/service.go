@@ -1,0 +1,366 @@
+package service
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"trireme/buckets"
+	"trireme/internal/contract"
+	"trireme/internal/layout"
+	"trireme/internal/position"
+	"trireme/streams"
+)
+
+// A Committer is the owner of a stripe, as far as the service needs it.
+type Committer interface {
+	// Submit queues a proposal; see [streams.Proposal]. Its error has a code.
+	Submit(p streams.Proposal, size int) error
+	// Epoch tells the present claim, and whether this host serves under it.
+	Epoch() (epoch position.Position, serving bool)
+	// Behind is how many log records the local store may lack, at most.
+	Behind() uint64
+}
+
+// A Service answers Adama's operations. Set the fields, then Start; they stay as
+// they are until Close has returned.
+type Service struct {
+	Conn      *nats.Conn                                              // in the clients' account; the service does not close it
+	Store     *buckets.Store                                          // required
+	Host      string                                                  // this host's name; required
+	Version   string                                                  // of the program, semantic; 0.0.0 when empty
+	Layout    func() layout.Layout                                    // required
+	Committer func(stripe string) Committer                           // nil for a stripe that is not here; required
+	Logger    *slog.Logger                                            // nothing is logged when nil
+	Observe   func(op string, code contract.Code, took time.Duration) // told of every answer; nil for nobody
+
+	Hold        time.Duration // how long a request waits for a commit at most; 15 s when 0
+	MaxInFlight int           // requests that wait at once; 65536 when 0
+	MaxBytes    int           // their size; 512 MiB when 0
+
+	ops      map[string]*operation
+	identity micro.ServiceIdentity
+	started  time.Time
+	lanes    *lanes
+	loaded   *loaded
+	flight   *flight
+
+	inbox chan *nats.Msg // what has arrived, in order
+	read  chan *request  // decoded or being decoded, in the same order
+
+	mu   sync.Mutex
+	subs []*nats.Subscription
+	of   map[string][]*nats.Subscription // of the partitions of a stripe
+
+	stop context.CancelFunc
+	wait sync.WaitGroup
+}
+
+const (
+	queueGroup = "q"     // the one that the micro library uses
+	inboxSize  = 1 << 17 // more than may be in flight: what is over that is refused, not dropped
+	sweepEvery = 100 * time.Millisecond
+	// largeBody is the size from which a request is decoded beside the others.
+	// Small ones are decoded faster than a goroutine starts.
+	largeBody = 32 << 10
+)
+
+// Start subscribes and returns when requests are taken.
+func (s *Service) Start() error {
+	s.defaults()
+	s.ops = map[string]*operation{}
+	for _, op := range s.operations() {
+		s.ops[op.name] = op
+	}
+	s.lanes, s.loaded = newLanes(), newLoaded()
+	s.flight = &flight{idle: make(chan struct{})}
+	s.inbox, s.read = make(chan *nats.Msg, inboxSize), make(chan *request, 1024)
+	s.of = map[string][]*nats.Subscription{}
+	s.started = time.Now().UTC()
+	s.identity = s.identify()
+
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stop = cancel
+	s.wait.Go(func() { s.dispatch(ctx) })
+	s.wait.Go(func() { s.admit(ctx) })
+	s.wait.Go(func() { s.sweep(ctx) })
+	if err := s.subscribe(); err != nil {
+		cancel()
+		s.wait.Wait()
+		return fmt.Errorf("start service: %w", err)
+	}
+	return nil
+}
+
+func (s *Service) defaults() {
+	if s.Hold == 0 {
+		s.Hold = 15 * time.Second
+	}
+	if s.MaxInFlight == 0 {
+		s.MaxInFlight = 65536
+	}
+	if s.MaxBytes == 0 {
+		s.MaxBytes = 512 << 20
+	}
+	if s.Version == "" {
+		s.Version = "0.0.0"
+	}
+	if s.Logger == nil {
+		s.Logger = slog.New(slog.DiscardHandler)
+	}
+	if s.Observe == nil {
+		s.Observe = func(string, contract.Code, time.Duration) {}
+	}
+}
+
+// subscribe listens for requests. All subscriptions share one channel: the
+// client library fills it in the order in which messages arrive, across
+// subjects, and that is the order that the contract promises. The micro
+// library's endpoints, with a goroutine each, would lose it.
+func (s *Service) subscribe() error {
+	sub, err := s.Conn.ChanQueueSubscribe(contract.SubjectPrefix+"*", queueGroup, s.inbox)
+	if err != nil {
+		return err
+	}
+	s.subs = append(s.subs, sub)
+	sub, err = s.Conn.ChanSubscribe(contract.SubjectPrefix+"h."+s.Host+".*", s.inbox)
+	if err != nil {
+		return err
+	}
+	s.subs = append(s.subs, sub)
+	if err := s.discoverable(); err != nil {
+		return err
+	}
+	return s.Conn.Flush()
+}
+
+// Serve opens the subjects of a stripe's partitions: this host owns it now.
+func (s *Service) Serve(stripe string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.of[stripe]) > 0 {
+		return nil
+	}
+	for _, p := range s.Layout().PartitionsOf(stripe) {
+		sub, err := s.Conn.ChanSubscribe(contract.SubjectPrefix+"p."+p.ID.String()+".*", s.inbox)
+		if err != nil {
+			return fmt.Errorf("serve stripe %s: %w", stripe, err)
+		}
+		s.of[stripe] = append(s.of[stripe], sub)
+	}
+	return nil
+}
+
+// Release closes the subjects of a stripe's partitions: this host owns it no
+// more.
+func (s *Service) Release(stripe string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unsubscribe(s.of[stripe])
+	delete(s.of, stripe)
+}
+
+func (s *Service) unsubscribe(subs []*nats.Subscription) {
+	for _, sub := range subs {
+		if err := sub.Unsubscribe(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+			s.Logger.Warn("unsubscribe", "subject", sub.Subject, "error", err)
+		}
+	}
+}
+
+// Close takes no more requests and answers those it has, until ctx ends; what is
+// left then is answered with what is known of it.
+func (s *Service) Close(ctx context.Context) error {
+	s.mu.Lock()
+	s.unsubscribe(s.subs)
+	for _, subs := range s.of {
+		s.unsubscribe(subs)
+	}
+	s.mu.Unlock()
+	// After the flush nothing more arrives.
+	err := s.Conn.FlushWithContext(ctx)
+	s.settle(ctx)
+	s.flight.expire(time.Now().Add(time.Hour))
+	s.stop()
+	s.wait.Wait()
+	return errors.Join(err, s.Conn.FlushWithContext(ctx))
+}
+
+// settle waits until everything that has arrived is answered.
+func (s *Service) settle(ctx context.Context) {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if count, _ := s.flight.inFlight(); count == 0 && len(s.inbox) == 0 && len(s.read) == 0 {
+			return
+		}
+	}
+}
+
+// dispatch takes messages in the order of arrival.
+func (s *Service) dispatch(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case msg := <-s.inbox:
+			s.accept(ctx, msg)
+		}
+	}
+}
+
+// accept counts a request in and decodes it.
+func (s *Service) accept(ctx context.Context, msg *nats.Msg) {
+	r := &request{svc: s, msg: msg, arrived: time.Now(), decoded: make(chan struct{})}
+	r.op = s.ops[msg.Subject[strings.LastIndexByte(msg.Subject, '.')+1:]]
+	if r.op == nil {
+		s.respond(msg, nil, nil, contract.Errorf(contract.Malformed, "%s is no operation: want %s followed by one of %v", msg.Subject, contract.SubjectPrefix, contract.Ops()))
+		return
+	}
+	if err := s.flight.takeOff(r, s.MaxInFlight, s.MaxBytes); err != nil {
+		r.answer(reply{}, err)
+		return
+	}
+	if len(msg.Data) < largeBody {
+		r.decode()
+	} else {
+		go r.decode()
+	}
+	select {
+	case s.read <- r:
+	case <-ctx.Done():
+	}
+}
+
+// decode reads headers and body. What is wrong in itself is answered at once.
+func (r *request) decode() {
+	defer close(r.decoded)
+	err := r.readHeaders()
+	if err == nil {
+		err = r.op.parse(r.svc, r)
+	}
+	if err == nil && r.op.keyed {
+		err = contract.CheckKey(r.key)
+	}
+	if err != nil {
+		r.answer(reply{}, err)
+	}
+}
+
+func (r *request) readHeaders() error {
+	for name, value := range map[string]*string{contract.HeaderRequestID: &r.id, contract.HeaderWriter: &r.writer} {
+		values, there := r.msg.Header[name]
+		if !there {
+			continue
+		}
+		if len(values) != 1 || values[0] == "" {
+			return contract.Errorf(contract.Malformed, "header %s: want one value of 1 to %d characters, or no header", name, contract.MaxHeader)
+		}
+		if err := contract.CheckHeader(name, values[0]); err != nil {
+			return err
+		}
+		*value = values[0]
+	}
+	return nil
+}
+
+// admit sends decoded requests on their way, in the order of arrival.
+func (s *Service) admit(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case r := <-s.read:
+			<-r.decoded
+			switch {
+			case r.phase.Load() == answered:
+				s.flight.land(r)
+			case r.op.keyed:
+				s.lanes.enter(r)
+			default:
+				go r.serveList()
+			}
+		}
+	}
+}
+
+// serveList answers what concerns no single document.
+func (r *request) serveList() {
+	body, err := r.read()
+	if err != nil {
+		err = refusal(err)
+	}
+	r.answer(body, err)
+	r.svc.flight.land(r)
+}
+
+// sweep answers requests whose hold has ended.
+func (s *Service) sweep(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			s.flight.expire(now.Add(-s.Hold))
+		}
+	}
+}
+
+// respond puts an answer on the wire.
+func (s *Service) respond(msg *nats.Msg, data []byte, header nats.Header, err error) {
+	if msg.Reply == "" {
+		return // nobody asks
+	}
+	answer := &nats.Msg{Subject: msg.Reply, Data: data, Header: header}
+	if e, ok := errors.AsType[*contract.Error](err); ok {
+		body := e.Reply()
+		answer.Data, _ = marshal(body) // of strings and a number: it cannot fail
+		answer.Header = nats.Header{
+			micro.ErrorCodeHeader: []string{strconv.Itoa(int(e.Code))},
+			micro.ErrorHeader:     []string{headerText(body.Name, body.Message)},
+		}
+	}
+	if err := s.Conn.PublishMsg(answer); err != nil {
+		s.Logger.Warn("reply", "subject", msg.Subject, "error", err)
+	}
+}
+
+// headerText is the error as one line of a header.
+func headerText(name, message string) string {
+	return strings.Map(func(c rune) rune {
+		if c < ' ' || c == 0x7f {
+			return ' '
+		}
+		return c
+	}, name+": "+message)
+}
+
+// marshal is json.Marshal without the escapes that HTML would need.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, fmt.Errorf("encode reply: %w", err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+func indexed(field string, i int) string { return field + "[" + strconv.Itoa(i) + "]" }
