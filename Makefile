@@ -1,0 +1,70 @@
+# Needs Go and make. `make help` lists the targets.
+
+PKG       = ./cmd/trireme
+BIN       = bin/trireme
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+FUZZTIME ?= 1m
+BENCH    ?= .
+BENCHTIME ?= 1s
+TESTFLAGS ?=
+
+# The linters' versions are pinned in a module of their own.
+TOOL  = go tool -modfile=tools/go.mod
+NTOOL = go tool -modfile=../tools/go.mod
+
+# The race detector needs a C compiler; the rest of the project does not.
+RACE = $(shell go build -race runtime/cgo 2>/dev/null && echo -race)
+
+TESTSUM = go run ./internal/testsum -dir . -dir integration --
+
+.PHONY: build
+build: ## build the static binary bin/trireme (the default)
+	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN) $(PKG)
+
+.PHONY: run
+run: build ## build and serve on loopback, data in ./trireme-data
+	@exec $(BIN) serve
+
+.PHONY: test
+test: ## run every test, with the race detector where there is a C compiler
+	@race='$(RACE)'; test -n "$$race" || echo 'no C compiler: testing without the race detector'; \
+	$(TESTSUM) $$race -timeout 20m $(TESTFLAGS) ./...
+
+.PHONY: lint
+lint: ## gofumpt, golangci-lint, staticcheck and govulncheck
+	@files=$$($(TOOL) gofumpt -l .) || exit 1; \
+	test -z "$$files" || { echo "gofumpt would change:"; echo "$$files"; exit 1; }
+	$(TOOL) golangci-lint run ./...
+	cd integration && $(NTOOL) golangci-lint run --config ../.golangci.yml ./...
+	$(TOOL) staticcheck ./...
+	cd integration && $(NTOOL) staticcheck ./...
+	@out=$$($(TOOL) govulncheck ./... 2>&1); code=$$?; case "$$code $$out" in \
+	  0*) echo 'govulncheck: no known vulnerability is called' ;; \
+	  *'fetching vulnerabilities'*) echo 'govulncheck: not checked, the vulnerability database cannot be reached' ;; \
+	  *) echo "$$out"; exit 1 ;; \
+	esac
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (1m)
+	@listed=$$(go test -list '^Fuzz' ./...) || { echo "$$listed"; exit 1; }; \
+	echo "$$listed" | awk '/^Fuzz/ { names[n++] = $$1 } $$1 == "ok" { for (i = 0; i < n; i++) print $$2, names[i]; n = 0 }' | \
+	while read -r package name; do \
+	  echo "== $$package $$name"; \
+	  go test -run '^$$' -fuzz "^$$name$$" -fuzztime '$(FUZZTIME)' "$$package" || exit 1; \
+	done
+
+.PHONY: bench
+bench: ## run the Go benchmarks that match BENCH (.) for BENCHTIME (1s) each
+	go test -run '^$$' -bench '$(BENCH)' -benchtime '$(BENCHTIME)' -benchmem -timeout 60m ./...
+
+.PHONY: drill
+drill: ## run the fault drills at full length (they are short in `make test`)
+	TRIREME_DRILL=1 $(TESTSUM) -run Drill -v -count 1 -timeout 80m $(TESTFLAGS) ./...
+
+.PHONY: clean
+clean: ## remove what build made; data stays
+	rm -rf bin
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' Makefile
