@@ -1,0 +1,127 @@
+package embedded
+
+import (
+	"fmt"
+	"strings"
+)
+
+const (
+	systemAccount = "SYS"
+	logAccount    = "TRIREME" // the stripes' streams; only this process enters
+	clientAccount = "ADAMA"   // clients and our service
+
+	// Inboxes of this process' connections, which clients may not subscribe to.
+	logInbox     = "_LOG"
+	serviceInbox = "_SERVICE"
+	gateInbox    = "_GATE"
+)
+
+// A call is one subject of the JetStream API that clients reach by way of an export.
+type call struct {
+	subject string
+	stream  bool // it may be answered by several messages
+}
+
+// readCalls change nothing.
+var readCalls = []call{
+	{"$JS.API.INFO", false},
+	{"$JS.API.STREAM.NAMES", false},
+	{"$JS.API.STREAM.LIST", false},
+	{"$JS.API.STREAM.INFO.*", false},
+	{"$JS.API.STREAM.MSG.GET.*", false},
+	{"$JS.API.DIRECT.GET.>", true},
+	{"$JS.API.CONSUMER.NAMES.*", false},
+	{"$JS.API.CONSUMER.LIST.*", false},
+	{"$JS.API.CONSUMER.INFO.*.*", false},
+}
+
+// viewCalls are what `nats stream view` needs besides. They touch consumers only.
+var viewCalls = []call{
+	{"$JS.API.CONSUMER.MSG.NEXT.*.*", true},
+	{"$JS.API.CONSUMER.DELETE.*.*", false},
+}
+
+// ackSubjects is where `nats stream view` sends acknowledgements. They are allowed only
+// so that it prints no errors: there is no way from here into the streams' account.
+const ackSubjects = "$JS.ACK.>"
+
+func (c config) renderAccounts(line func(string, ...any), k keys) {
+	line("system_account: %s", systemAccount)
+	if c.open() {
+		line("no_auth_user: %s", k.open.public)
+	}
+	line("accounts {")
+	line("  %s {}", systemAccount)
+	line("  %s {", logAccount)
+	line("    jetstream: enabled")
+	line("    users: [")
+	line("      %s", ownUser(k.log, []string{">"}, []string{">"}))
+	line("      %s", ownUser(k.gateOut, []string{gateSubject}, []string{gateInbox + ".>"}))
+	line("    ]")
+	line("    exports: [")
+	for _, call := range calls() {
+		line("      { service: %s, response_type: %s, accounts: [%s] }", quote(call.subject), call.responses(), clientAccount)
+	}
+	line("    ]")
+	line("  }")
+	line("  %s {", clientAccount)
+	line("    users: [")
+	line("      %s", ownUser(k.service, []string{"adama.>", "$SRV.>", "_INBOX.>", serviceInbox + ".>"}, []string{"adama.>", "$SRV.>", serviceInbox + ".>"}))
+	line("      %s", ownUser(k.gateIn, []string{"_INBOX.>"}, []string{gateSubject}))
+	for _, u := range c.Clients {
+		line("      { user: %s, password: %s, allowed_connection_types: [STANDARD, WEBSOCKET], %s }",
+			quote(u.Name), quote(u.Password), permissions(u.Role))
+	}
+	if c.open() {
+		// A key, not a name and an empty password: nobody has to warn about that.
+		line("      { nkey: %s, allowed_connection_types: [STANDARD], %s }", k.open.public, permissions(RoleOperator))
+	}
+	line("    ]")
+	line("    imports: [")
+	for _, call := range calls() {
+		line("      { service: { account: %s, subject: %s } }", logAccount, quote(call.subject))
+	}
+	line("    ]")
+	line("  }")
+	line("}")
+}
+
+func calls() []call { return append(append([]call(nil), readCalls...), viewCalls...) }
+
+func (c call) responses() string {
+	if c.stream {
+		return "stream"
+	}
+	return "singleton"
+}
+
+// ownUser is a user of this process: no other connection can take its place.
+func ownUser(key userKey, publish, subscribe []string) string {
+	return fmt.Sprintf("{ nkey: %s, allowed_connection_types: [IN_PROCESS], permissions: { publish: { allow: %s }, subscribe: { allow: %s } } }",
+		key.public, list(publish), list(subscribe))
+}
+
+// permissions of a client from outside. It can subscribe to no request subject, so that
+// it takes no request from the service, and it publishes no events.
+func permissions(role Role) string {
+	publish := []string{"adama.>", "$SRV.>"}
+	for _, c := range readCalls {
+		publish = append(publish, c.subject)
+	}
+	if role == RoleOperator {
+		for _, c := range viewCalls {
+			publish = append(publish, c.subject)
+		}
+		publish = append(publish, gateSubject, ackSubjects)
+	}
+	return fmt.Sprintf("permissions: { publish: { allow: %s, deny: %s }, subscribe: { allow: %s } }",
+		list(publish), list([]string{"adama.event.>"}), list([]string{"_INBOX.>", "adama.event.>"}))
+}
+
+func list(subjects []string) string {
+	quoted := make([]string, len(subjects))
+	for i, s := range subjects {
+		quoted[i] = quote(s)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
+}
