@@ -1,0 +1,159 @@
+// Package config is the configuration of a host: a file in NATS' own syntax,
+// with defaults that need no file.
+//
+//	host: h1                      # this host's name
+//	data: /var/lib/trireme        # log, store and identity
+//	listen: 127.0.0.1:4222        # where clients connect
+//	http: 127.0.0.1:7422          # health, status, metrics
+//	log      { max_bytes: 1GB, keep_bytes: 64MB }
+//	store    { cache_bytes: 64MB, merged_bytes: 64MB, checkpoint: 2s }
+//	requests { hold: 15s, max_in_flight: 65536, max_bytes: 512MB }
+//	disk     { reserve_bytes: 1GB }
+//	clients  [ { user: app, password: $APP_PASSWORD, role: client } ]
+//	nats     { ping_interval: 30s }   # whatever else NATS offers
+//
+// docs/config.md explains every field.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"time"
+
+	"trireme/internal/layout"
+)
+
+// Config is everything that can be set. Sizes are bytes; 0 leaves the choice to
+// the program where the comment says so.
+type Config struct {
+	Host   string // this host's name; one word of letters, digits, - and _
+	Data   string // the data directory
+	Listen string // host:port of the NATS clients; port -1 takes a free one
+	HTTP   string // host:port of health, status and metrics; port 0 takes a free one; "none" for no HTTP
+
+	Log      Log
+	Store    Store
+	Requests Requests
+
+	// DiskReserve is what changes leave free on the data directory's file
+	// system: 0 takes a tenth of it, at least 64 MiB and at most 1 GiB.
+	DiskReserve int64
+
+	Clients []Client // users from outside; none opens the loopback address to all
+	NATS    string   // NATS configuration that is passed on
+	Digest  string   // of the file, "" without one
+}
+
+// Log is a stripe's log.
+type Log struct {
+	MaxBytes  int64 // its bound, when it is made; 0 takes 1 GiB, or a quarter of the free disk if that is less
+	KeepBytes int64 // what is kept of it for people and late peers; 0 takes 64 MiB
+}
+
+// Store is the document store.
+type Store struct {
+	CacheBytes  int64         // blocks of the database in memory
+	MergedBytes int64         // merged documents in memory; -1 for none
+	Checkpoint  time.Duration // how often what is applied is made durable
+}
+
+// Requests are Adama's.
+type Requests struct {
+	Hold        time.Duration // how long a request waits for a commit at most
+	MaxInFlight int           // how many wait at once
+	MaxBytes    int           // and their size together
+}
+
+// Client is a user that may connect from outside.
+type Client struct {
+	User     string
+	Password string
+	Role     string // client or operator
+}
+
+// NoHTTP as [Config.HTTP] opens no HTTP address.
+const NoHTTP = "none"
+
+// Default is what a host runs with when nothing is configured.
+func Default() Config {
+	return Config{
+		Host:     "h1",
+		Data:     "./trireme-data",
+		Listen:   "127.0.0.1:4222",
+		HTTP:     "127.0.0.1:7422",
+		Log:      Log{KeepBytes: 64 << 20},
+		Store:    Store{CacheBytes: 64 << 20, MergedBytes: 64 << 20, Checkpoint: 2 * time.Second},
+		Requests: Requests{Hold: 15 * time.Second, MaxInFlight: 65536, MaxBytes: 512 << 20},
+	}
+}
+
+// Validate names every fault: field, value and remedy.
+func (c Config) Validate() error {
+	var errs []error
+	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if err := layout.CheckName(c.Host); err != nil {
+		fault("host: %q: %w", c.Host, err)
+	}
+	if c.Data == "" {
+		fault("data: is empty: name a directory")
+	}
+	if err := address(c.Listen, -1); err != nil {
+		fault("listen: %w", err)
+	}
+	if c.HTTP != NoHTTP {
+		if err := address(c.HTTP, 0); err != nil {
+			fault("http: %w", err)
+		}
+	}
+	for _, n := range []struct {
+		field string
+		value int64
+		least int64
+	}{
+		{"log.max_bytes", c.Log.MaxBytes, 0},
+		{"log.keep_bytes", c.Log.KeepBytes, 0},
+		{"store.cache_bytes", c.Store.CacheBytes, 1 << 20},
+		{"store.merged_bytes", c.Store.MergedBytes, -1},
+		{"requests.max_in_flight", int64(c.Requests.MaxInFlight), 1},
+		{"requests.max_bytes", int64(c.Requests.MaxBytes), 1 << 20},
+		{"disk.reserve_bytes", c.DiskReserve, 0},
+	} {
+		if n.value < n.least {
+			fault("%s: %d is less than %d", n.field, n.value, n.least)
+		}
+	}
+	if n := c.Log.MaxBytes; n != 0 && n < minLog {
+		fault("log.max_bytes: %d is less than %d, the least that holds one record of the largest size", n, minLog)
+	}
+	if d := c.Store.Checkpoint; d < 10*time.Millisecond || d > 10*time.Minute {
+		fault("store.checkpoint: %v is not between 10ms and 10m", d)
+	}
+	if d := c.Requests.Hold; d < 100*time.Millisecond || d > 10*time.Minute {
+		fault("requests.hold: %v is not between 100ms and 10m", d)
+	}
+	for i, client := range c.Clients {
+		if !slices.Contains([]string{"client", "operator"}, client.Role) {
+			fault("clients[%d].role: %q is unknown: want client or operator", i, client.Role)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// minLog leaves room for one record of the largest size and the next.
+const minLog = 64 << 20
+
+// address checks host:port; free is the port that stands for "a free one".
+func address(s string, free int) error {
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return fmt.Errorf("%q: %w: write host:port, as in 127.0.0.1:4222", s, err)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil || n > 65535 || n < 1 && n != free {
+		return fmt.Errorf("%q: port %s is not between 1 and 65535 (%d takes a free one)", s, port, free)
+	}
+	return nil
+}
