@@ -10,6 +10,7 @@ import (
 	"trireme/internal/digest"
 	"trireme/internal/document"
 	"trireme/internal/layout"
+	"trireme/internal/position"
 	"trireme/internal/record"
 )
 
@@ -258,12 +259,12 @@ func (s *Store) WrittenBy(k contract.Key, seq int32, writer string) (bool, error
 	return e.writer == writer && (e.SeqBegin <= seq || e.SeqEnd == seq), nil
 }
 
-// Head returns the head of a readable document.
-func (s *Store) Head(k contract.Key) (int32, error) {
+// Head returns head and incarnation of a readable document.
+func (s *Store) Head(k contract.Key) (seq int32, incarnation position.Position, err error) {
 	v, err := s.view(k)
 	if err != nil {
-		return 0, err
+		return 0, position.Position{}, err
 	}
 	defer v.close()
-	return v.state.Head, nil
+	return v.state.Head, v.state.Incarnation, nil
 }

@@ -364,3 +364,6 @@ func marshal(v any) ([]byte, error) {
 }
 
 func indexed(field string, i int) string { return field + "[" + strconv.Itoa(i) + "]" }
+
+// InFlight tells how many requests wait for an answer, and their bytes.
+func (s *Service) InFlight() (count, bytes int) { return s.flight.inFlight() }

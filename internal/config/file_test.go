@@ -86,7 +86,7 @@ func TestFaultsNamePlaceFieldValueAndRemedy(t *testing.T) {
 		"clients: [ { usr: a } ]":                           {"clients[0].usr"},
 		"clients: { user: a }":                              {"clients", "list"},
 		"nats: on":                                          {"nats", "block"},
-		"host: {": {"line 1"},
+		"host: {":                                           {"line 1"},
 		"requests { max_in_flight: 99999999999 }":           {"requests.max_in_flight"},
 		"host: one\nhttp: nowhere\ndata: \"\"":              {"http", "nowhere", "data"},
 	} {
