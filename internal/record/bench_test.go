@@ -30,6 +30,7 @@ func typicalBatch(frames int) []Change {
 const batchFrames = 64
 
 func perFrame(b *testing.B) {
+	b.Helper()
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/batchFrames, "ns/frame")
 	b.ReportAllocs()
 }

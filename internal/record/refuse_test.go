@@ -99,7 +99,7 @@ func TestParseTakesWhatTheRefusalsBreak(t *testing.T) {
 func TestParseRefusesEveryCut(t *testing.T) {
 	for _, s := range samples() {
 		body := encode(&s.record)
-		for n := range len(body) {
+		for n := range body {
 			if _, err := Parse(body[:n]); err == nil {
 				t.Errorf("%s: the first %d of %d bytes are taken", s.name, n, len(body))
 			}
