@@ -54,8 +54,16 @@ type Disk struct {
 	Reserve uint64 `json:"reserve_bytes"` // what changes leave free
 }
 
-// Requests are what waits for an answer.
+// Requests are what waits for an answer. More than the bounds is refused.
 type Requests struct {
-	InFlight int `json:"in_flight"`
-	Bytes    int `json:"bytes"`
+	InFlight    int `json:"in_flight"`
+	MaxInFlight int `json:"max_in_flight"` // 0 when it is not known
+	Bytes       int `json:"bytes"`
+	MaxBytes    int `json:"max_bytes"` // 0 when it is not known
+}
+
+// Served tells whether requests on the stripe's documents find an owner, as far
+// as the host of that name knows.
+func (s *Stripe) Served(host string) bool {
+	return s.Error == "" && s.Owner != "" && (s.Owner != host || s.Phase == "serving")
 }
