@@ -1,0 +1,130 @@
+package adapter
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nuid"
+
+	"trireme/internal/contract"
+)
+
+// Client asks for the operations of the service over one NATS connection. It
+// is safe for use by many goroutines, has none of its own, and needs no
+// closing; the connection stays the caller's.
+//
+// Requests on one document that follow one another take effect in that order,
+// whatever their operations.
+type Client struct {
+	nc      *nats.Conn
+	writer  string
+	timeout time.Duration
+	retry   retry
+	nextID  func() string
+}
+
+// NewClient makes a client of a connection, which should reconnect for as long
+// as the program lives ([nats.MaxReconnects] of -1). It sends nothing. It fails
+// with [ErrMalformed] for a nil connection or a bad option.
+func NewClient(nc *nats.Conn, opts ...Option) (*Client, error) {
+	if nc == nil {
+		return nil, contract.Errorf(contract.Malformed, "new client: the NATS connection is nil")
+	}
+	c := &Client{nc: nc, timeout: 30 * time.Second, retry: newRetry(), nextID: nuid.Next}
+	for _, opt := range opts {
+		if err := opt(c); err != nil {
+			return nil, &CallError{Op: "new client", Err: err}
+		}
+	}
+	return c, nil
+}
+
+// A call is one request, however often it is sent.
+type call struct {
+	op      string
+	host    string // "" asks any
+	key     Key
+	changes bool // carries a request id
+	id      string
+	body    any
+}
+
+func (r *call) subject() string {
+	if r.host == "" {
+		return contract.SubjectPrefix + r.op
+	}
+	return contract.SubjectPrefix + "h." + r.host + "." + r.op
+}
+
+// do sends r until it is decided and reads the reply into out.
+func (c *Client) do(ctx context.Context, r *call, out any) (nats.Header, error) {
+	msg, err := c.message(r)
+	if err != nil {
+		return nil, r.refused(err)
+	}
+	ctx, cancel := c.bound(ctx)
+	defer cancel()
+	var header nats.Header
+	tries, err := c.retry.run(ctx, r.changes, func(ctx context.Context) (err error) {
+		header, err = c.try(ctx, msg, out)
+		return err
+	})
+	if err != nil {
+		return nil, &CallError{Op: r.op, Key: r.key, RequestID: r.id, Tries: tries, Err: err}
+	}
+	return header, nil
+}
+
+func (c *Client) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, c.timeout)
+}
+
+func (c *Client) message(r *call) (*nats.Msg, error) {
+	if r.changes && r.id == "" {
+		r.id = c.nextID()
+		if err := checkHeader(contract.HeaderRequestID, r.id); err != nil {
+			return nil, err
+		}
+	}
+	data, err := encode(r.body)
+	if err != nil {
+		return nil, err
+	}
+	msg := &nats.Msg{Subject: r.subject(), Data: data, Header: nats.Header{}}
+	if r.id != "" {
+		msg.Header[contract.HeaderRequestID] = []string{r.id}
+	}
+	if c.writer != "" {
+		msg.Header[contract.HeaderWriter] = []string{c.writer}
+	}
+	return msg, nil
+}
+
+var (
+	errNotConnected = errors.New("not connected to NATS")
+	errClosed       = errors.New("the NATS connection is closed")
+)
+
+// try sends msg once. It does not while there is no connection: the message
+// would wait in nats.go's buffer and go out after the caller was told no.
+func (c *Client) try(ctx context.Context, msg *nats.Msg, out any) (nats.Header, error) {
+	switch {
+	case c.nc.IsClosed():
+		return nil, errors.Join(errClosed, nats.ErrConnectionClosed)
+	case !c.nc.IsConnected():
+		return nil, errNotConnected
+	}
+	reply, err := c.nc.RequestMsgWithContext(ctx, msg)
+	if errors.Is(err, nats.ErrMaxPayload) {
+		return nil, contract.Errorf(contract.TooLarge, "the request has %d bytes, the server's max_payload is %d", len(msg.Data), c.nc.MaxPayload())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return reply.Header, decode(reply, out)
+}
