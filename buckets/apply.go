@@ -1,6 +1,7 @@
 package buckets
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -13,15 +14,18 @@ import (
 	"trireme/internal/record"
 )
 
-// A tx gathers what one record changes.
+// A tx gathers what one record changes. A replica uses one over and over, for
+// its memory.
 type tx struct {
 	store   *Store
 	batch   *pebble.Batch
 	pos     position.Position
 	time    int64
 	buckets map[layout.Bucket]BucketState
-	seen    map[contract.Key]struct{}
+	changed map[contract.Key]struct{}
 	skipped uint64
+
+	row     []byte // what put writes
 	scratch []byte
 }
 
@@ -30,32 +34,59 @@ var (
 	errAgain = errors.New("the request id has taken effect already")
 )
 
-func (t *tx) put(key, content []byte) error { return t.batch.Set(key, seal(key, content), nil) }
-
-// skip counts and tells what is not applied.
-func (t *tx) skip(kind EventKind, c *record.Change, err error) {
-	t.skipped++
-	e := Event{Kind: kind, Position: t.pos, Err: err}
-	if c != nil {
-		e.Key = c.Key
-	}
-	t.store.opts.Events(e)
+// begin starts the batch of the record at p.
+func (t *tx) begin(p position.Position) {
+	t.batch, t.pos, t.skipped = t.store.db.NewBatch(), p, 0
+	clear(t.buckets)
+	clear(t.changed)
 }
 
-// damaged tells of a row that apply could do without.
-func (t *tx) damaged(k contract.Key, err error) {
-	t.store.opts.Events(Event{Kind: RowDamaged, Position: t.pos, Key: k, Err: err})
+func (t *tx) put(key, content []byte) error {
+	t.row = appendRow(t.row[:0], key, content)
+	return t.batch.Set(t.row[:len(key)], t.row[len(key):], nil)
+}
+
+// skip counts and tells what is not applied.
+func (t *tx) skip(kind EventKind, k contract.Key, err error) {
+	t.skipped++
+	t.store.opts.Events(Event{Kind: kind, Position: t.pos, Key: k, Err: err})
+}
+
+// spare tells of damage that apply can do without; other errors stay.
+func (t *tx) spare(p *place, err error) error {
+	if !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	t.store.opts.Events(Event{Kind: RowDamaged, Position: t.pos, Key: p.key, Err: err})
+	return nil
+}
+
+// changes applies the changes of a batch.
+func (t *tx) changes(list []record.Change) error {
+	for i := range list {
+		c := &list[i]
+		if _, twice := t.changed[c.Key]; twice {
+			t.skip(ChangeSkipped, c.Key, errTwice)
+			continue
+		}
+		if len(list) > 1 {
+			t.changed[c.Key] = struct{}{}
+		}
+		if err := t.change(c); err != nil {
+			return fmt.Errorf("change %d: %w", i+1, err)
+		}
+	}
+	return nil
 }
 
 // change applies one change, or skips it.
 func (t *tx) change(c *record.Change) error {
-	bucket := layout.BucketOf(c.Key.Space, c.Key.Key)
-	key := documentKey(tableDocument, bucket, c.Key)
-	state, before, err := loadState(t.store.db, key)
+	p := placeOf(c.Key)
+	state, before, err := loadState(t.store.db, &p)
 	if errors.Is(err, ErrDamaged) {
 		// Whatever the change does, this copy cannot follow. It stays as it is,
 		// answers "damaged", and repair replaces it.
-		t.skip(RowDamaged, c, err)
+		t.skip(RowDamaged, c.Key, err)
 		return nil
 	}
 	if err != nil {
@@ -64,187 +95,148 @@ func (t *tx) change(c *record.Change) error {
 	if !state.Position.Less(t.pos) {
 		return nil // applied already: repair has brought it
 	}
-	if err := t.refuse(bucket, &state, c); err != nil {
-		if contract.CodeOf(err) == 0 && !errors.Is(err, errTwice) && !errors.Is(err, errAgain) {
-			return err
-		}
-		t.skip(ChangeSkipped, c, err)
+	again, err := checkID(t.store.db, &p, c)
+	// Where the id's row is damaged the change goes on: the owner has looked the
+	// id up in its own copy.
+	switch err = t.spare(&p, err); {
+	case again:
+		err = errAgain
+	case err == nil:
+		err = state.Refuse(c)
+	}
+	if again || contract.CodeOf(err) != 0 {
+		t.skip(ChangeSkipped, c.Key, err)
 		return nil
 	}
-	if c.ID == "" && state.NoEffect(c) {
-		return nil
+	if err != nil || c.ID == "" && state.NoEffect(c) {
+		return err
 	}
-	if err := t.effect(bucket, &state, c); err != nil {
+	if err := t.effect(&p, &state, c); err != nil {
 		return err
 	}
 	state.Touch(t.pos)
-	if err := t.remember(bucket, c, &state.IDs); err != nil {
+	if err := t.remember(&p, c, &state.IDs); err != nil {
 		return err
 	}
-	return t.putState(bucket, key, before, &state)
-}
-
-// refuse tells why the change may not be applied.
-func (t *tx) refuse(bucket layout.Bucket, state *document.State, c *record.Change) error {
-	if _, twice := t.seen[c.Key]; twice {
-		return errTwice
-	}
-	if t.seen == nil {
-		t.seen = map[contract.Key]struct{}{}
-	}
-	t.seen[c.Key] = struct{}{}
-	again, err := checkID(t.store.db, bucket, c)
-	switch {
-	case errors.Is(err, ErrDamaged):
-		// The owner has looked the id up in its own copy: the change goes on.
-		t.damaged(c.Key, err)
-	case err != nil:
-		return err
-	case again:
-		return errAgain
-	}
-	return state.Refuse(c)
+	return t.putState(&p, before, &state)
 }
 
 // effect does what the verb says.
-func (t *tx) effect(bucket layout.Bucket, state *document.State, c *record.Change) error {
+func (t *tx) effect(p *place, state *document.State, c *record.Change) error {
 	switch c.Verb {
 	case record.Init:
 		state.Initialize(t.pos)
-		return errors.Join(t.put(nameKey(tableName, c.Key), nil), t.appendUpdates(bucket, state, c))
+		return errors.Join(t.put(p.name(tableName), nil), t.appendUpdates(p, state, c))
 	case record.Patch:
-		return t.appendUpdates(bucket, state, c)
+		return t.appendUpdates(p, state, c)
 	case record.Snapshot:
-		return t.snapshot(bucket, state, c)
+		return t.snapshot(p, state, c)
 	case record.Recover:
 		state.Recover(c, t.pos)
-		return errors.Join(t.deleteEntries(bucket, c.Key), t.put(documentKey(tableBase, bucket, c.Key), []byte(c.Text)))
+		return errors.Join(t.deleteEntries(p), t.put(p.base(), []byte(c.Text)))
 	case record.Delete:
-		return t.delete(bucket, state, c)
+		return t.delete(p, state, c)
 	}
 	return fmt.Errorf("verb %v", c.Verb)
 }
 
-func (t *tx) appendUpdates(bucket layout.Bucket, state *document.State, c *record.Change) error {
+func (t *tx) appendUpdates(p *place, state *document.State, c *record.Change) error {
 	for i := range c.Updates {
 		u := &c.Updates[i]
 		t.scratch = appendEntry(t.scratch[:0], t.pos, c, u)
 		state.Append(u, t.scratch)
-		if err := t.put(entryKey(bucket, c.Key, u.SeqEnd), t.scratch); err != nil {
+		if err := t.put(p.entry(u.SeqEnd), t.scratch); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (t *tx) snapshot(bucket layout.Bucket, state *document.State, c *record.Change) error {
-	stored, err := t.stored(bucket, c.Key)
+func (t *tx) snapshot(p *place, state *document.State, c *record.Change) error {
+	stored, err := t.stored(p)
 	if err != nil {
 		return err
 	}
-	dropped := state.Snapshot(c, t.pos, stored)
-	if dropped > 0 {
+	if dropped := state.Snapshot(c, t.pos, stored); dropped > 0 {
 		// The end of a range is exclusive: one byte more than the last key.
-		end := append(entryKey(bucket, c.Key, stored[dropped-1].SeqEnd), 0)
-		if err := t.batch.DeleteRange(documentKey(tableEntry, bucket, c.Key), end, nil); err != nil {
+		end := append(p.entry(stored[dropped-1].SeqEnd), 0)
+		if err := t.batch.DeleteRange(p.row(tableEntry), end, nil); err != nil {
 			return err
 		}
 	}
-	return t.put(documentKey(tableBase, bucket, c.Key), []byte(c.Text))
+	return t.put(p.base(), []byte(c.Text))
 }
 
-// stored reads what a snapshot needs of every entry. A damaged one counts as
-// empty: the digest then differs from the other replicas', and repair follows.
-func (t *tx) stored(bucket layout.Bucket, k contract.Key) ([]document.Stored, error) {
-	prefix := documentKey(tableEntry, bucket, k)
-	it, err := t.store.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: prefixEnd(prefix)})
-	if err != nil {
-		return nil, err
-	}
-	defer it.Close()
+// stored reads what a snapshot needs of every update, as far as it can.
+func (t *tx) stored(p *place) ([]document.Stored, error) {
 	var list []document.Stored
-	for ok := it.First(); ok; ok = it.Next() {
-		s := document.Stored{SeqEnd: parseSeq(it.Key()[len(prefix):])}
-		content, err := row(it)
+	err := scan(t.store.db, p.row(tableEntry), func(key, content []byte, err error) error {
+		s := document.Stored{SeqEnd: parseSeq(key[len(key)-4:]), Unread: true}
 		var e entry
 		if err == nil {
 			e, err = parseEntry(content)
 		}
 		if err == nil {
-			s.Assets, s.Bytes = e.AssetBytes, append([]byte(nil), content...)
-		} else {
-			t.damaged(k, err)
+			s = document.Stored{
+				SeqBegin: e.SeqBegin, SeqEnd: s.SeqEnd, Position: e.position,
+				Assets: e.AssetBytes, Bytes: bytes.Clone(content),
+			}
 		}
 		list = append(list, s)
-	}
-	return list, it.Error()
+		return t.spare(p, err)
+	})
+	return list, t.spare(p, err)
 }
 
-func (t *tx) delete(bucket layout.Bucket, state *document.State, c *record.Change) error {
+func (t *tx) delete(p *place, state *document.State, c *record.Change) error {
 	if state.NoEffect(c) {
 		return nil
 	}
 	switch c.Phase {
 	case contract.PhaseMark:
 		state.Marked = true
-		return t.put(nameKey(tableMarked, c.Key), nil)
+		return t.put(p.name(tableMarked), nil)
 	case contract.PhaseAbort:
 		state.Marked = false
-		return t.batch.Delete(nameKey(tableMarked, c.Key), nil)
+		return t.batch.Delete(p.name(tableMarked), nil)
 	}
 	state.Remove(t.pos)
 	return errors.Join(
-		t.batch.Delete(nameKey(tableName, c.Key), nil),
-		t.batch.Delete(nameKey(tableMarked, c.Key), nil),
-		t.batch.Delete(documentKey(tableBase, bucket, c.Key), nil),
-		t.deleteEntries(bucket, c.Key),
+		t.batch.Delete(p.name(tableName), nil),
+		t.batch.Delete(p.name(tableMarked), nil),
+		t.batch.Delete(p.base(), nil),
+		t.deleteEntries(p),
 	)
 }
 
-func (t *tx) deleteEntries(bucket layout.Bucket, k contract.Key) error {
-	prefix := documentKey(tableEntry, bucket, k)
-	return t.batch.DeleteRange(prefix, prefixEnd(prefix), nil)
+func (t *tx) deleteEntries(p *place) error {
+	entries := p.row(tableEntry)
+	return t.batch.DeleteRange(entries, prefixEnd(entries), nil)
 }
 
 // putState writes the document's row and moves its bucket's digest.
-func (t *tx) putState(bucket layout.Bucket, key, before []byte, state *document.State) error {
-	b, ok := t.buckets[bucket]
+func (t *tx) putState(p *place, before []byte, state *document.State) error {
+	b, ok := t.buckets[p.bucket]
 	if !ok {
-		b = t.store.digests.get(bucket)
+		b = t.store.digests.get(p.bucket)
 	}
+	key := p.state()
 	if before != nil {
 		b.Digest = b.Digest.Sub(documentDigest(key, before))
 	}
-	after := state.AppendBinary(nil)
-	b.Digest = b.Digest.Add(documentDigest(key, after))
+	t.scratch = state.AppendBinary(t.scratch[:0])
+	b.Digest = b.Digest.Add(documentDigest(key, t.scratch))
 	b.Position = t.pos
-	t.buckets[bucket] = b
-	return t.put(key, after)
+	t.buckets[p.bucket] = b
+	return t.put(key, t.scratch)
 }
 
 func (t *tx) putBuckets() error {
 	for bucket, state := range t.buckets {
-		if err := t.put(bucketKey(bucket), state.append(nil)); err != nil {
+		t.scratch = state.append(t.scratch[:0])
+		if err := t.put(bucketKey(bucket), t.scratch); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// loadState reads a document's state and the bytes it is stored as; a document
-// that never was has a zero state and no bytes.
-func loadState(r pebble.Reader, key []byte) (document.State, []byte, error) {
-	content, err := get(r, key)
-	if err != nil || content == nil {
-		return document.State{}, nil, err
-	}
-	state, err := document.Decode(content)
-	if err != nil {
-		return document.State{}, nil, fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	return state, content, nil
-}
-
-func entryKey(bucket layout.Bucket, k contract.Key, seqEnd int32) []byte {
-	return appendSeq(documentKey(tableEntry, bucket, k), seqEnd)
 }

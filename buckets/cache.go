@@ -39,7 +39,8 @@ func newMergedCache(bytes int64) (*mergedCache, error) {
 	return &mergedCache{cache}, nil
 }
 
-func (v *view) cacheKey() string { return v.key.Space + "\x00" + v.key.Key }
+// cacheKey keeps names apart, whatever bytes are in them.
+func (v *view) cacheKey() string { return string(v.common) }
 
 func (c *mergedCache) get(v *view) (mergedDocument, bool) {
 	if c.cache == nil {

@@ -1,12 +1,14 @@
 package buckets
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"trireme/internal/digest"
+	"trireme/internal/document"
 	"trireme/internal/layout"
 	"trireme/internal/position"
 )
@@ -40,12 +42,52 @@ type digestTable struct {
 
 func bucketKey(b layout.Bucket) []byte { return []byte{tableBucket, byte(b >> 8), byte(b)} }
 
-func (d *digestTable) load(db *pebble.DB) error {
-	return scan(db, []byte{tableBucket}, func(key, content []byte) (err error) {
-		b := layout.Bucket(key[1])<<8 | layout.Bucket(key[2])
-		d.of[b], err = parseBucketState(content)
-		return err
+// loadDigests reads every bucket's state. A damaged one is put together again
+// from the bucket's documents.
+func (s *Store) loadDigests() error {
+	return scan(s.db, []byte{tableBucket}, func(key, content []byte, damaged error) error {
+		bucket, err := bucketIn(key)
+		if err != nil || len(key) != 3 {
+			return nil // no bucket's row; Verify tells of it
+		}
+		var state BucketState
+		if err = damaged; err == nil {
+			state, err = parseBucketState(content)
+		}
+		if err != nil {
+			s.opts.Events(Event{Kind: RowDamaged, Err: err})
+			if state, err = s.mendBucket(bucket); err != nil {
+				return err
+			}
+		}
+		s.digests.of[bucket] = state
+		return nil
 	})
+}
+
+// mendBucket sums up the documents of a bucket that can be read.
+func (s *Store) mendBucket(b layout.Bucket) (BucketState, error) {
+	var sum BucketState
+	key := bucketKey(b)
+	err := scan(s.db, append([]byte{tableDocument}, key[1:]...), func(key, content []byte, damaged error) error {
+		if damaged == nil {
+			sum.add(key, content)
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, ErrDamaged) {
+		return sum, err
+	}
+	row := appendRow(nil, key, sum.append(nil))
+	return sum, s.db.Set(key, row[len(key):], pebble.NoSync)
+}
+
+// add adds a document by the key and the content of its row.
+func (b *BucketState) add(key, content []byte) {
+	b.Digest = b.Digest.Add(documentDigest(key, content))
+	if state, err := document.Decode(content); err == nil && b.Position.Less(state.Position) {
+		b.Position = state.Position
+	}
 }
 
 func (d *digestTable) get(b layout.Bucket) BucketState {
@@ -84,32 +126,4 @@ func (s *Store) Root(first, last layout.Bucket) BucketState {
 func documentDigest(key, state []byte) digest.Digest {
 	var scratch [1024]byte
 	return digest.Of(append(append(scratch[:0], key...), state...))
-}
-
-// scan visits the rows whose keys begin with prefix, in order, checked.
-func scan(r pebble.Reader, prefix []byte, visit func(key, content []byte) error) error {
-	it, err := r.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: prefixEnd(prefix)})
-	if err != nil {
-		return damage(err)
-	}
-	defer it.Close()
-	for ok := it.First(); ok; ok = it.Next() {
-		content, err := row(it)
-		if err != nil {
-			return err
-		}
-		if err := visit(it.Key(), content); err != nil {
-			return err
-		}
-	}
-	return damage(it.Error())
-}
-
-// row reads the row that the iterator stands on.
-func row(it *pebble.Iterator) ([]byte, error) {
-	value, err := it.ValueAndErr()
-	if err != nil {
-		return nil, damage(err)
-	}
-	return unseal(it.Key(), value)
 }

@@ -1,6 +1,7 @@
 package buckets
 
 import (
+	"encoding/binary"
 	"fmt"
 
 	"trireme/internal/contract"
@@ -8,13 +9,13 @@ import (
 	"trireme/internal/record"
 )
 
-// An entry row holds position, writer and request id (each with its length in
-// one byte), then the update as it stands in the log.
+// An entry row holds position, writer and request id (each with its length
+// before it), then the update as it stands in the log.
 
 func appendEntry(b []byte, p position.Position, c *record.Change, u *contract.Update) []byte {
 	b = p.AppendBinary(b)
-	b = append(append(b, byte(len(c.Writer))), c.Writer...)
-	b = append(append(b, byte(len(c.ID))), c.ID...)
+	b = append(binary.AppendUvarint(b, uint64(len(c.Writer))), c.Writer...)
+	b = append(binary.AppendUvarint(b, uint64(len(c.ID))), c.ID...)
 	return record.AppendUpdate(b, u)
 }
 
@@ -25,19 +26,23 @@ type entry struct {
 	writer, id string
 }
 
+// parseEntry reads what appendEntry wrote; the result shares no memory with b.
 func parseEntry(b []byte) (e entry, err error) {
-	s := string(b)
-	if len(s) < position.Size {
-		return e, fmt.Errorf("entry of %d bytes: %w", len(s), ErrDamaged)
+	if len(b) < position.Size {
+		return e, fmt.Errorf("entry of %d bytes: %w", len(b), ErrDamaged)
 	}
-	e.position, s = position.FromBinary(b), s[position.Size:]
+	e.position = position.FromBinary(b)
+	at := position.Size
+	s := string(b) // one copy for all texts
 	for _, field := range []*string{&e.writer, &e.id} {
-		if s == "" || len(s) < 1+int(s[0]) {
+		size, n := binary.Uvarint(b[at:])
+		if n <= 0 || size > uint64(len(b)-at-n) {
 			return e, fmt.Errorf("entry at %v is cut short: %w", e.position, ErrDamaged)
 		}
-		*field, s = s[1:1+s[0]], s[1+s[0]:]
+		*field = s[at+n:][:size]
+		at += n + int(size)
 	}
-	if e.Update, err = record.ParseUpdate(s); err != nil {
+	if e.Update, err = record.ParseUpdate(s[at:]); err != nil {
 		return e, fmt.Errorf("entry at %v: %w: %w", e.position, err, ErrDamaged)
 	}
 	return e, nil

@@ -1,10 +1,6 @@
 package buckets
 
 import (
-	"errors"
-
-	"github.com/cockroachdb/pebble/v2"
-
 	"trireme/internal/contract"
 	"trireme/internal/merge"
 )
@@ -36,7 +32,7 @@ func (s *Store) mergedText(v *view) ([]byte, error) {
 		if cached.head == v.state.Head {
 			return cached.text, nil
 		}
-		if text, err := v.foldOnto(cached.text, cached.head, false); err == nil {
+		if text, err := v.foldOnto(cached.text, int64(cached.head)); err == nil {
 			s.merged.put(v, text)
 			return text, nil
 		}
@@ -46,27 +42,26 @@ func (s *Store) mergedText(v *view) ([]byte, error) {
 	if err != nil {
 		return nil, told(err)
 	}
-	after, all := v.foldFrom()
-	text, err := v.foldOnto(base, after, all)
+	text, err := v.foldOnto(base, v.baseSeq())
 	if err != nil {
-		return nil, err
+		return nil, told(err)
 	}
 	s.merged.put(v, text)
 	return text, nil
 }
 
 // foldOnto folds the redos after a seq onto a text, if there is one.
-func (v *view) foldOnto(text []byte, after int32, all bool) ([]byte, error) {
+func (v *view) foldOnto(text []byte, after int64) ([]byte, error) {
 	var texts [][]byte
 	if text != nil {
 		texts = append(texts, text)
 	}
-	err := v.updates(after, all, func(e *entry) (bool, error) {
+	err := v.updates(after, func(e *entry) bool {
 		texts = append(texts, []byte(e.Redo))
-		return true, nil
+		return true
 	})
 	if err != nil {
-		return nil, told(err)
+		return nil, err
 	}
 	return fold(texts)
 }
@@ -103,56 +98,62 @@ func (s *Store) Compute(k contract.Key, method string, seq int32) (contract.Docu
 
 // headPatch folds the retained redos that end after seq; snapshots are ignored.
 func (v *view) headPatch(seq int32) ([]byte, error) {
-	if v.state.Redos.Cut && seq < v.state.Redos.Floor {
+	if int64(seq) < floor(v.state.Redos) {
 		return nil, contract.Errorf(contract.NothingToPatch, "changes up to %d are no longer retained, so there is no patch from %d", v.state.Redos.Floor, seq)
 	}
 	if seq >= v.state.Head {
 		return nil, contract.Errorf(contract.NothingToPatch, "there is no change after %d, the head is %d", seq, v.state.Head)
 	}
-	// A document that has lost nothing is read from its beginning, where no
-	// seq can be said to be missing.
-	all := !v.state.Redos.Cut
-	var texts [][]byte
-	err := v.updates(max(seq, v.state.Redos.Floor), all, func(e *entry) (bool, error) {
-		if e.SeqEnd > seq {
-			texts = append(texts, []byte(e.Redo))
-		}
-		return true, nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return fold(texts)
+	return v.foldOnto(nil, int64(seq))
 }
 
 // rewind folds the retained undos that begin at or after seq, newest first.
 func (v *view) rewind(seq int32) ([]byte, error) {
-	prefix := documentKey(tableEntry, v.bucket, v.key)
-	it, err := v.snap.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: prefixEnd(prefix)})
+	undos, err := v.undos(seq)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(undos); n == 0 || undos[n-1].SeqBegin > seq {
+		return nil, contract.Errorf(contract.NothingToUndo, "the retained undos do not reach back to %d", seq)
+	}
+	texts := make([][]byte, 0, len(undos))
+	for i := range undos {
+		texts = append(texts, []byte(undos[i].Undo))
+	}
+	return fold(texts)
+}
+
+// undos reads the updates with a retained undo down to the first that begins
+// before seq, newest first. It fails with [ErrDamaged] when one is missing.
+func (v *view) undos(seq int32) ([]entry, error) {
+	it, err := v.snap.NewIter(under(v.row(tableEntry)))
 	if err != nil {
 		return nil, damage(err)
 	}
 	defer it.Close()
-	var texts [][]byte
-	var last int32
-	for ok := it.Last(); ok; ok = it.Prev() {
+	var list []entry
+	next, bottom := int64(v.state.Head), floor(v.state.Undos)
+	for ok := it.Last(); ok && next > bottom; ok = it.Prev() {
 		e, err := v.entry(it)
 		if err != nil {
 			return nil, err
 		}
-		if !v.state.Undos.Holds(e.SeqEnd) || e.SeqBegin < seq {
-			break
+		if int64(e.SeqEnd) != next {
+			return nil, v.missing(int64(e.SeqEnd), next+1)
 		}
-		if want := len(texts) > 0; want && int64(e.SeqEnd)+1 != int64(last) || !want && e.SeqEnd != v.state.Head {
-			return nil, errors.Join(ErrDamaged, errors.New("an undo is missing"))
+		if e.SeqBegin < seq {
+			return list, nil
 		}
-		texts, last = append(texts, []byte(e.Undo)), e.SeqBegin
+		list = append(list, e)
+		if next = int64(e.SeqBegin) - 1; e.position == v.state.Incarnation {
+			return list, nil
+		}
 	}
 	if err := it.Error(); err != nil {
 		return nil, damage(err)
 	}
-	if len(texts) == 0 || last > seq {
-		return nil, contract.Errorf(contract.NothingToUndo, "the retained undos do not reach back to %d", seq)
+	if next > bottom {
+		return nil, v.missing(bottom, next+1)
 	}
-	return fold(texts)
+	return list, nil
 }

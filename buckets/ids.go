@@ -10,7 +10,6 @@ import (
 	"trireme/internal/contract"
 	"trireme/internal/digest"
 	"trireme/internal/document"
-	"trireme/internal/layout"
 	"trireme/internal/position"
 	"trireme/internal/record"
 )
@@ -48,17 +47,9 @@ func (r idRow) digest(id string) digest.Digest {
 	return digest.Of(r.append([]byte(id + "\x00")))
 }
 
-func idKey(b layout.Bucket, k contract.Key, id string) []byte {
-	return append(documentKey(tableID, b, k), id...)
-}
-
-func idOrderKey(b layout.Bucket, k contract.Key, p position.Position) []byte {
-	return p.AppendBinary(documentKey(tableIDOrder, b, k))
-}
-
 // findID looks a request id up.
-func findID(r pebble.Reader, b layout.Bucket, k contract.Key, id string) (row idRow, found bool, err error) {
-	content, err := get(r, idKey(b, k, id))
+func findID(r pebble.Reader, p *place, id string) (row idRow, found bool, err error) {
+	content, err := get(r, p.id(id))
 	if err != nil || content == nil {
 		return idRow{}, false, err
 	}
@@ -68,11 +59,11 @@ func findID(r pebble.Reader, b layout.Bucket, k contract.Key, id string) (row id
 
 // checkID tells whether the change has taken effect already under its request
 // id. An id that was used for something else is refused.
-func checkID(r pebble.Reader, b layout.Bucket, c *record.Change) (done bool, err error) {
+func checkID(r pebble.Reader, p *place, c *record.Change) (done bool, err error) {
 	if c.ID == "" {
 		return false, nil
 	}
-	row, found, err := findID(r, b, c.Key, c.ID)
+	row, found, err := findID(r, p, c.ID)
 	if err != nil || !found {
 		return false, err
 	}
@@ -84,14 +75,15 @@ func checkID(r pebble.Reader, b layout.Bucket, c *record.Change) (done bool, err
 }
 
 // remember notes the change's request id and forgets old ones.
-func (t *tx) remember(b layout.Bucket, c *record.Change, ids *document.IDs) error {
+func (t *tx) remember(p *place, c *record.Change, ids *document.IDs) error {
 	if c.ID == "" {
 		return nil
 	}
-	row := idRow{position: t.pos, time: t.time, fingerprint: digest.Fingerprint(c.Fingerprint(nil))}
+	t.scratch = c.Fingerprint(t.scratch[:0])
+	row := idRow{position: t.pos, time: t.time, fingerprint: digest.Fingerprint(t.scratch)}
 	if err := errors.Join(
-		t.put(idKey(b, c.Key, c.ID), row.append(nil)),
-		t.put(idOrderKey(b, c.Key, t.pos), []byte(c.ID)),
+		t.put(p.id(c.ID), row.append(nil)),
+		t.put(p.idOrder(t.pos), []byte(c.ID)),
 	); err != nil {
 		return err
 	}
@@ -103,59 +95,84 @@ func (t *tx) remember(b layout.Bucket, c *record.Change, ids *document.IDs) erro
 	if !ids.Forget(t.time) {
 		return nil
 	}
-	err := t.forget(b, c.Key, ids)
-	if errors.Is(err, ErrDamaged) {
-		t.damaged(c.Key, err) // the ids stay; the digest will differ and repair follows
-		return nil
-	}
-	return err
+	return t.forget(p, ids)
 }
 
-// forget removes the oldest ids that may go, at most forgetAtOnce of them.
-func (t *tx) forget(b layout.Bucket, k contract.Key, ids *document.IDs) error {
-	prefix := documentKey(tableIDOrder, b, k)
-	it, err := t.store.db.NewIter(&pebble.IterOptions{
-		LowerBound: idOrderKey(b, k, ids.Oldest),
-		UpperBound: prefixEnd(prefix),
-	})
+// An orderedID is a request id in the order of its changes.
+type orderedID struct {
+	position position.Position
+	id       string // "" when its row in the order is damaged
+	row      idRow
+	err      error // that it is damaged
+}
+
+// forget removes the oldest ids that may go, at most forgetAtOnce good ones. The
+// time of a damaged one is not known: it goes together with the next good one,
+// which is younger. The sum then differs from the other replicas', and repair
+// follows.
+func (t *tx) forget(p *place, ids *document.IDs) error {
+	opts := under(p.row(tableIDOrder))
+	opts.LowerBound = p.idOrder(ids.Oldest)
+	it, err := t.store.db.NewIter(opts)
 	if err != nil {
-		return err
+		return t.spare(p, damage(err))
 	}
 	defer it.Close()
+	var oldest []orderedID
 	left := forgetAtOnce
 	for ok := it.First(); ok; ok = it.Next() {
-		row, id, err := t.orderedID(b, k, it)
+		o, err := t.orderedID(p, it)
 		if err != nil {
 			return err
 		}
-		ids.Oldest, ids.OldestTime = row.position, row.time
-		if left == 0 || !ids.Forget(t.time) {
+		oldest = append(oldest, o)
+		if o.err != nil {
+			continue
+		}
+		ids.Oldest, ids.OldestTime = oldest[0].position, o.row.time
+		if left == 0 || !ids.Forget(t.time) || ids.Count < document.KeepIDs+len(oldest) {
 			break
 		}
+		if err := t.forgetAll(p, ids, oldest); err != nil {
+			return err
+		}
+		oldest = oldest[:0]
 		left--
+	}
+	return t.spare(p, damage(it.Error()))
+}
+
+func (t *tx) forgetAll(p *place, ids *document.IDs, oldest []orderedID) error {
+	for _, o := range oldest {
 		ids.Count--
-		ids.Sum = ids.Sum.Sub(row.digest(id))
-		if err := errors.Join(t.batch.Delete(it.Key(), nil), t.batch.Delete(idKey(b, k, id), nil)); err != nil {
+		if err := t.batch.Delete(p.idOrder(o.position), nil); err != nil {
+			return err
+		}
+		if o.err == nil {
+			ids.Sum = ids.Sum.Sub(o.row.digest(o.id))
+		}
+		if o.id == "" {
+			continue
+		}
+		if err := t.batch.Delete(p.id(o.id), nil); err != nil {
 			return err
 		}
 	}
-	return it.Error()
+	return nil
 }
 
-// orderedID reads the id that the iterator stands on.
-func (t *tx) orderedID(b layout.Bucket, k contract.Key, it *pebble.Iterator) (row idRow, id string, err error) {
-	value, err := it.ValueAndErr()
-	if err != nil {
-		return row, "", err
+// orderedID reads the id that the iterator stands on. Damage is told and noted.
+func (t *tx) orderedID(p *place, it *pebble.Iterator) (orderedID, error) {
+	key := it.Key()
+	o := orderedID{position: position.FromBinary(key[len(key)-position.Size:])}
+	content, err := row(it)
+	if err == nil {
+		var found bool
+		o.id = string(content)
+		if o.row, found, err = findID(t.store.db, p, o.id); err == nil && !found {
+			err = fmt.Errorf("request id %q has lost its row: %w", o.id, ErrDamaged)
+		}
 	}
-	content, err := unseal(it.Key(), value)
-	if err != nil {
-		return row, "", err
-	}
-	id = string(content)
-	row, found, err := findID(t.store.db, b, k, id)
-	if err == nil && !found {
-		err = fmt.Errorf("request id %q has lost its row: %w", id, ErrDamaged)
-	}
-	return row, id, err
+	o.err = err
+	return o, t.spare(p, err)
 }

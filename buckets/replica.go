@@ -9,6 +9,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"trireme/internal/contract"
 	"trireme/internal/digest"
 	"trireme/internal/layout"
 	"trireme/internal/position"
@@ -34,6 +35,7 @@ type Replica struct {
 	skipped atomic.Uint64
 
 	mu      sync.Mutex // held while a record is applied
+	tx      tx
 	applied atomic.Pointer[Applied]
 }
 
@@ -44,8 +46,10 @@ func (s *Store) Replica(stripe string, birth uint32) (*Replica, error) {
 	defer s.mu.Unlock()
 	r := s.replicas[stripe]
 	if r == nil {
-		r = &Replica{store: s, stripe: stripe, birth: birth}
-		had, applied, err := r.load()
+		r = &Replica{store: s, stripe: stripe, birth: birth, tx: tx{
+			store: s, buckets: map[layout.Bucket]BucketState{}, changed: map[contract.Key]struct{}{},
+		}}
+		had, applied, err := r.load(s.db)
 		if err != nil {
 			return nil, fmt.Errorf("replica of stripe %s: %w", stripe, err)
 		}
@@ -85,7 +89,8 @@ func (r *Replica) Apply(seq uint64, body []byte) error {
 	if seq != now.Seq+1 {
 		return fmt.Errorf("apply record %d of stripe %s: the store stands at %d, records between are missing", seq, r.stripe, now.Seq)
 	}
-	t := r.store.begin(position.Position{Birth: r.birth, Seq: seq})
+	t := &r.tx
+	t.begin(position.Position{Birth: r.birth, Seq: seq})
 	defer t.batch.Close()
 	next := Applied{Seq: seq, Chain: now.Chain.Next(body), Epoch: now.Epoch, Time: now.Time}
 	if err := r.applyRecord(t, body, now, &next); err != nil {
@@ -106,13 +111,13 @@ func (r *Replica) applyRecord(t *tx, body []byte, now Applied, next *Applied) er
 	rec, err := record.Parse(body)
 	switch {
 	case err != nil:
-		t.skip(RecordSkipped, nil, err)
+		t.skip(RecordSkipped, contract.Key{}, err)
 		return nil
 	case rec.Prev != now.Chain:
-		t.skip(RecordSkipped, nil, fmt.Errorf("the record follows chain %v, the log has %v", rec.Prev, now.Chain))
+		t.skip(RecordSkipped, contract.Key{}, fmt.Errorf("the record follows chain %v, the log has %v", rec.Prev, now.Chain))
 		return nil
 	case rec.Kind == record.Batch && rec.Epoch != now.Epoch:
-		t.skip(RecordSkipped, nil, fmt.Errorf("the record is of epoch %v, the log is in %v", rec.Epoch, now.Epoch))
+		t.skip(RecordSkipped, contract.Key{}, fmt.Errorf("the record is of epoch %v, the log is in %v", rec.Epoch, now.Epoch))
 		return nil
 	}
 	next.Time = max(now.Time, rec.Time)
@@ -121,12 +126,7 @@ func (r *Replica) applyRecord(t *tx, body []byte, now Applied, next *Applied) er
 		next.Epoch = t.pos
 		return nil
 	}
-	for i := range rec.Changes {
-		if err := t.change(&rec.Changes[i]); err != nil {
-			return fmt.Errorf("change %d: %w", i+1, err)
-		}
-	}
-	return nil
+	return t.changes(rec.Changes)
 }
 
 func (r *Replica) key() []byte { return append([]byte{tableStripe}, r.stripe...) }
@@ -140,8 +140,8 @@ func (a Applied) append(b []byte, birth uint32) []byte {
 
 // load reads where the replica stands; one that is not in the store stands at
 // the beginning, with the birth of the layout.
-func (r *Replica) load() (birth uint32, a Applied, err error) {
-	content, err := get(r.store.db, r.key())
+func (r *Replica) load(from pebble.Reader) (birth uint32, a Applied, err error) {
+	content, err := get(from, r.key())
 	if err != nil {
 		return 0, a, err
 	}
@@ -158,9 +158,4 @@ func (r *Replica) load() (birth uint32, a Applied, err error) {
 	a.Epoch = position.FromBinary(rest)
 	a.Time = int64(binary.BigEndian.Uint64(rest[position.Size:]))
 	return p.Birth, a, nil
-}
-
-// begin starts the batch of a record.
-func (s *Store) begin(p position.Position) *tx {
-	return &tx{store: s, batch: s.db.NewBatch(), pos: p, buckets: map[layout.Bucket]BucketState{}}
 }

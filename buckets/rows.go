@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"trireme/internal/contract"
 	"trireme/internal/digest"
 	"trireme/internal/layout"
-	"trireme/internal/position"
 )
 
 // The first byte of every key is the table. docs/formats.md describes the rows.
@@ -24,19 +25,12 @@ const (
 	tableMarked   = 'm' // space, key of a document that is marked for deletion
 	tableName     = 'n' // space, key of a live document
 	tableBase     = 's' // document -> text of its base
+
+	tables = "Fabdeimnrs" // all of them
 )
 
 // ErrDamaged is the error of a row that fails its checksum or cannot be read.
 var ErrDamaged = errors.New("damaged row")
-
-// documentKey is the key of a document in a table: the bucket keeps the
-// documents of a bucket together, the escapes keep names apart and in order.
-func documentKey(table byte, bucket layout.Bucket, k contract.Key) []byte {
-	b := make([]byte, 0, 3+len(k.Space)+len(k.Key)+4+position.Size)
-	b = append(b, table)
-	b = binary.BigEndian.AppendUint16(b, uint16(bucket))
-	return appendName(appendName(b, k.Space), k.Key)
-}
 
 // nameKey is the key of a document in a table that is in the order of names.
 func nameKey(table byte, k contract.Key) []byte {
@@ -64,14 +58,15 @@ func cutName(b []byte) (name string, rest []byte, ok bool) {
 			s = append(s, b[i])
 			continue
 		}
-		if b[i+1] == 1 {
+		switch b[i+1] {
+		case 0xff:
+			s = append(s, 0)
+			i++
+		case 1:
 			return string(s), b[i+2:], true
+		default:
+			return "", nil, false
 		}
-		if b[i+1] != 0xff {
-			break
-		}
-		s = append(s, 0)
-		i++
 	}
 	return "", nil, false
 }
@@ -108,15 +103,32 @@ func prefixEnd(prefix []byte) []byte {
 	return nil
 }
 
+// bucketIn reads the bucket behind the table of a row's key.
+func bucketIn(key []byte) (layout.Bucket, error) {
+	if len(key) < 3 {
+		return 0, fmt.Errorf("row %q: bucket: %w", key, ErrDamaged)
+	}
+	b := layout.Bucket(binary.BigEndian.Uint16(key[1:]))
+	if !b.Valid() {
+		return 0, fmt.Errorf("row %q: bucket %v: %w", key, b, ErrDamaged)
+	}
+	return b, nil
+}
+
 // Every value ends in a checksum over its key and its content, so that a row
 // with flipped bits and a row in another row's place are both noticed.
 
-func seal(key, content []byte) []byte {
-	return binary.LittleEndian.AppendUint64(content, checksum(key, content))
+const checksumSize = 8
+
+// appendRow appends a row's key and its value, sealed.
+func appendRow(b, key, content []byte) []byte {
+	begin := len(b)
+	b = append(append(b, key...), content...)
+	return binary.LittleEndian.AppendUint64(b, digest.Checksum(b[begin:]))
 }
 
 func unseal(key, value []byte) ([]byte, error) {
-	n := len(value) - 8
+	n := len(value) - checksumSize
 	if n < 0 || checksum(key, value[:n]) != binary.LittleEndian.Uint64(value[n:]) {
 		return nil, fmt.Errorf("row %q: checksum: %w", key, ErrDamaged)
 	}
@@ -124,7 +136,61 @@ func unseal(key, value []byte) ([]byte, error) {
 }
 
 func checksum(key, content []byte) uint64 {
-	var scratch [512]byte
+	var scratch [1024]byte
 	b := append(scratch[:0], key...)
 	return digest.Checksum(append(b, content...))
+}
+
+// get reads a row's content; nil without error means that there is no row.
+func get(r pebble.Reader, key []byte) ([]byte, error) {
+	value, closer, err := r.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, damage(err)
+	}
+	defer closer.Close()
+	content, err := unseal(key, value)
+	return slices.Clone(content), err
+}
+
+// row reads the row that the iterator stands on.
+func row(it *pebble.Iterator) ([]byte, error) {
+	value, err := it.ValueAndErr()
+	if err != nil {
+		return nil, damage(err)
+	}
+	return unseal(it.Key(), value)
+}
+
+// under is the range of the rows whose keys begin with prefix.
+func under(prefix []byte) *pebble.IterOptions {
+	return &pebble.IterOptions{LowerBound: prefix, UpperBound: prefixEnd(prefix)}
+}
+
+// scan visits the rows whose keys begin with prefix, in order. Where a row is
+// damaged, visit is told instead of content. Key and content are the visitor's
+// only until it returns.
+func scan(r pebble.Reader, prefix []byte, visit func(key, content []byte, damaged error) error) error {
+	it, err := r.NewIter(under(prefix))
+	if err != nil {
+		return damage(err)
+	}
+	defer it.Close()
+	for ok := it.First(); ok; ok = it.Next() {
+		content, err := row(it)
+		if err := visit(it.Key(), content, err); err != nil {
+			return err
+		}
+	}
+	return damage(it.Error())
+}
+
+// damage marks what the database itself finds corrupt as [ErrDamaged].
+func damage(err error) error {
+	if pebble.IsCorruptionError(err) {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return err
 }

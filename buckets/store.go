@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -23,6 +22,8 @@ type Store struct {
 	db     *pebble.DB
 	opts   Options
 	merged *mergedCache
+
+	checkpoint sync.Mutex // taken before mu
 
 	mu       sync.Mutex
 	replicas map[string]*Replica
@@ -44,7 +45,7 @@ func Open(dir string, opts Options) (*Store, error) {
 	if s.merged, err = newMergedCache(opts.MergedBytes); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	if err := errors.Join(s.checkFormat(), s.digests.load(db)); err != nil {
+	if err := errors.Join(s.checkFormat(), s.loadDigests()); err != nil {
 		s.merged.close()
 		return nil, errors.Join(fmt.Errorf("open document store in %s: %w", dir, err), db.Close())
 	}
@@ -73,7 +74,8 @@ func (s *Store) checkFormat() error {
 	case err != nil:
 		return fmt.Errorf("format version: %w", err)
 	case content == nil:
-		return s.db.Set(key, seal(key, []byte{formatVersion}), pebble.Sync)
+		row := appendRow(nil, key, []byte{formatVersion})
+		return s.db.Set(key, row[len(key):], pebble.Sync)
 	case !bytes.Equal(content, []byte{formatVersion}):
 		return fmt.Errorf("the store has format version %v, this program reads version %d: use the program that wrote it", content, formatVersion)
 	}
@@ -90,6 +92,8 @@ func (s *Store) Close() error {
 // Checkpoint makes everything that has been applied durable. The positions that
 // [Replica.Durable] tells move up.
 func (s *Store) Checkpoint() error {
+	s.checkpoint.Lock() // so that durable positions never move down
+	defer s.checkpoint.Unlock()
 	s.mu.Lock()
 	replicas := make([]*Replica, 0, len(s.replicas))
 	for _, r := range s.replicas {
@@ -113,28 +117,6 @@ func (s *Store) Checkpoint() error {
 
 // DiskBytes is what the store takes on disk.
 func (s *Store) DiskBytes() uint64 { return s.db.Metrics().DiskSpaceUsage() }
-
-// get reads a row's content; nil without error means that there is no row.
-func get(r pebble.Reader, key []byte) ([]byte, error) {
-	value, closer, err := r.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, damage(err)
-	}
-	defer closer.Close()
-	content, err := unseal(key, value)
-	return slices.Clone(content), err
-}
-
-// damage marks what the database itself finds corrupt as [ErrDamaged].
-func damage(err error) error {
-	if pebble.IsCorruptionError(err) {
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	return err
-}
 
 // Bucket tells the digest of a bucket and the position of the last change that
 // touched it.

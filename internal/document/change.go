@@ -46,27 +46,34 @@ func (s *State) Recover(c *record.Change, p position.Position) {
 // Remove turns the document into a tombstone.
 func (s *State) Remove(p position.Position) { *s = State{Position: p, IDs: s.IDs} }
 
-// A Stored is what a snapshot needs to know of a stored entry.
+// A Stored is what a snapshot needs to know of a stored update.
 type Stored struct {
-	SeqEnd int32
-	Assets int64
-	Bytes  []byte // the entry as it is chained
+	SeqBegin, SeqEnd int32
+	Position         position.Position // of the change that brought it
+	Assets           int64
+	Bytes            []byte // as it is chained
+	Unread           bool   // only SeqEnd is known: the row is damaged
 }
 
-// Snapshot makes c.Text the base. entries are all stored ones, oldest first;
+// Snapshot makes c.Text the base. stored are all stored updates, oldest first;
 // how many of them, from the front, are to be deleted is the result: those whose
 // redo and undo are both dropped. Redos go when they end c.History or more
 // below c.Seq; undos are kept by count, the newest c.History of them.
-func (s *State) Snapshot(c *record.Change, p position.Position, entries []Stored) (dropped int) {
+//
+// A copy with damaged or missing updates follows as well as it can. Its chain
+// differs from then on, so that a comparison finds it.
+func (s *State) Snapshot(c *record.Change, p position.Position, stored []Stored) (dropped int) {
+	s.Damaged = !s.complete(stored, c.Seq)
 	s.Base = Base{Present: true, Seq: c.Seq, Assets: c.AssetBytes, Position: p, Digest: digest.Of([]byte(c.Text))}
 	s.Assets = c.AssetBytes
-	for i := range entries {
-		e := &entries[i]
-		if s.Redos.Holds(e.SeqEnd) && int64(e.SeqEnd)+int64(c.History) <= int64(c.Seq) {
-			s.Redos.drop(e.SeqEnd)
-		}
-		if s.Undos.Holds(e.SeqEnd) && s.Undos.Count > int(c.History) {
-			s.Undos.drop(e.SeqEnd)
+	undos := s.Undos.Count
+	s.Redos.Count, s.Undos.Count = 0, 0
+	for i := range stored {
+		e := &stored[i]
+		s.Redos.pass(e.SeqEnd, int64(e.SeqEnd)+int64(c.History) <= int64(c.Seq))
+		if s.Undos.Holds(e.SeqEnd) {
+			s.Undos.pass(e.SeqEnd, undos > int(c.History))
+			undos--
 		}
 		if e.SeqEnd > c.Seq {
 			s.Assets += e.Assets
@@ -77,4 +84,34 @@ func (s *State) Snapshot(c *record.Change, p position.Position, entries []Stored
 		}
 	}
 	return dropped
+}
+
+// pass drops or counts an update that the window holds. Updates pass oldest
+// first.
+func (w *Window) pass(seqEnd int32, drop bool) {
+	switch {
+	case !w.Holds(seqEnd):
+	case drop:
+		w.Cut, w.Floor = true, seqEnd
+	default:
+		w.Count++
+	}
+}
+
+// complete reports whether stored are all the updates that the windows hold,
+// and whether those that end after seq, whose assets count, could be read.
+func (s *State) complete(stored []Stored, seq int32) bool {
+	next, known := int64(min(s.Redos.Floor, s.Undos.Floor))+1, s.Redos.Cut && s.Undos.Cut
+	for i := range stored {
+		e := &stored[i]
+		first := i == 0 && e.Position == s.Incarnation
+		switch {
+		case e.Unread && e.SeqEnd > seq:
+			return false
+		case !e.Unread && !first && (!known || int64(e.SeqBegin) != next):
+			return false
+		}
+		next, known = int64(e.SeqEnd)+1, true
+	}
+	return known && next == int64(s.Head)+1
 }

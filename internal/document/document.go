@@ -21,6 +21,11 @@ type State struct {
 	Live   bool
 	Marked bool // being deleted: answers contract.BeingDeleted
 
+	// Damaged: a snapshot could not read all stored updates of this copy, so the
+	// counts and sums below may be wrong. The next snapshot that can read them
+	// all sets them right.
+	Damaged bool
+
 	Position    position.Position // of the last change that touched the document
 	Incarnation position.Position // of the initialize or recover it descends from
 	Head        int32             // the seq_end of the last update
@@ -61,12 +66,6 @@ type Window struct {
 // Holds reports whether an update that ends at seqEnd is inside.
 func (w Window) Holds(seqEnd int32) bool { return !w.Cut || seqEnd > w.Floor }
 
-// drop moves the floor up to seqEnd.
-func (w *Window) drop(seqEnd int32) {
-	w.Count--
-	w.Cut, w.Floor = true, seqEnd
-}
-
 // IDs sums up the request ids that the document remembers.
 type IDs struct {
 	Count      int
@@ -80,7 +79,7 @@ type IDs struct {
 func (s *State) Tombstone() bool { return !s.Live && !s.Position.IsZero() }
 
 // Readable tells why the document may not be read or changed, if so: it does
-// not exist, or it is being deleted.
+// not exist, or it is being deleted. It does not look at Damaged.
 func (s *State) Readable(k contract.Key) error {
 	switch {
 	case !s.Live:
