@@ -1,6 +1,7 @@
 package digest
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -36,6 +37,7 @@ func TestPublishedValues(t *testing.T) {
 	for _, c := range []struct{ name, got, want string }{
 		{"digest", Of([]byte("abc")).String(), wantDigest},
 		{"chain", chain.String(), wantChain},
+		{"fingerprint", fmt.Sprintf("%x", Fingerprint([]byte("abc"))), wantFingerprint},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, c.got, c.want)
@@ -56,7 +58,8 @@ func TestPublishedValues(t *testing.T) {
 }
 
 const (
-	wantDigest   = "26cac7d14ba7174fe9b6e2088f0d73f36681211e94ad70aaa3e98248cd7ef49a"
-	wantChain    = "b1301519c08315eceb30234ba4ff86fa"
-	wantChecksum = 0x460d94bcaecf1b5e
+	wantDigest      = "26cac7d14ba7174fe9b6e2088f0d73f36681211e94ad70aaa3e98248cd7ef49a"
+	wantFingerprint = "a51801d3294e362bf4a5dcfefe20d05a"
+	wantChain       = "b1301519c08315eceb30234ba4ff86fa"
+	wantChecksum    = 0x460d94bcaecf1b5e
 )

@@ -12,8 +12,7 @@ import (
 )
 
 // A parser takes lines and texts off the front of a record. After a fault it
-// returns nothing more; the first fault stays. It counts bytes rather than cut
-// its body, since writing a pointer costs more while the collector runs.
+// returns nothing more; the first fault stays.
 type parser struct {
 	body string
 	at   int
