@@ -25,13 +25,18 @@ const deadline = 60 * time.Second // of everything that a test waits for
 // startServer runs a NATS server with JetStream in this process.
 func startServer(t testing.TB) *server.Server {
 	t.Helper()
+	return startServerSync(t, "always")
+}
+
+func startServerSync(t testing.TB, interval string) *server.Server {
+	t.Helper()
 	opts := &server.Options{}
 	conf := fmt.Sprintf(`
 		listen: "127.0.0.1:-1"
 		server_name: test
 		max_payload: 64MB
-		jetstream { store_dir: %q, max_mem: 64MB, max_file: 16GB, sync_interval: always }
-	`, t.TempDir())
+		jetstream { store_dir: %q, max_mem: 64MB, max_file: 16GB, sync_interval: %q }
+	`, t.TempDir(), interval)
 	if err := opts.ProcessConfigString(conf); err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +166,6 @@ type request struct {
 	key  string // "" writes nothing
 	data string
 	done chan error // holds one
-	last func(error)
 	mu   sync.Mutex
 	prep int
 }
@@ -192,8 +196,7 @@ func (r *request) wait(t testing.TB) error {
 	case err := <-r.done:
 		return err
 	case <-time.After(deadline):
-		t.Fatal("the proposal was never answered")
-		return nil
+		return errors.New("the proposal was never answered")
 	}
 }
 
@@ -231,7 +234,7 @@ func submit(t testing.TB, o *Owner, key string) error {
 	t.Helper()
 	r := newRequest(key)
 	if err := o.Submit(r, 64); err != nil {
-		t.Fatal(err)
+		return err
 	}
 	return r.wait(t)
 }
