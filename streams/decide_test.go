@@ -124,8 +124,16 @@ func TestJoins(t *testing.T) {
 		first, last, applied uint64
 		want                 error
 	}{
-		{1, 0, 0, nil}, {1, 5, 0, nil}, {1, 5, 5, nil}, {3, 5, 2, nil}, {6, 5, 5, nil},
-		{1, 5, 6, ErrBehindStore}, {1, 0, 1, ErrBehindStore}, {3, 5, 1, ErrTrimmed}, {6, 5, 4, ErrTrimmed}, {2, 5, 0, ErrTrimmed},
+		{1, 0, 0, nil},
+		{1, 5, 0, nil},
+		{1, 5, 5, nil},
+		{3, 5, 2, nil},
+		{6, 5, 5, nil},
+		{1, 5, 6, ErrBehindStore},
+		{1, 0, 1, ErrBehindStore},
+		{3, 5, 1, ErrTrimmed},
+		{6, 5, 4, ErrTrimmed},
+		{2, 5, 0, ErrTrimmed},
 	} {
 		err := joins(LogState{First: c.first, Last: c.last}, c.applied)
 		if c.want == nil && err != nil || c.want != nil && !errors.Is(err, c.want) {

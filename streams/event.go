@@ -11,17 +11,17 @@ import (
 type Event interface{ event() }
 
 type (
-	// Claimed: the owner serves from here on.
+	// Claimed says that the owner serves from here on.
 	Claimed struct {
 		Epoch position.Position
 		Took  time.Duration // since it began to try
 	}
-	// Lost: the owner does not serve any more and will claim again.
+	// Lost says that the owner does not serve any more; it will claim again.
 	Lost struct {
 		Epoch position.Position // the one that ended
 		Err   error             // what ended it
 	}
-	// Committed: a record of this owner is in the log and applied.
+	// Committed says that a record of this owner is in the log and applied.
 	Committed struct {
 		Seq       uint64
 		Proposals int           // that took part
@@ -30,17 +30,17 @@ type (
 		Append    time.Duration // from the sending to the acknowledgement; 0 when the fate was learned later
 		Apply     time.Duration
 	}
-	// Refused: changes were turned away for want of room.
+	// Refused says that changes were turned away, for want of room or size.
 	Refused struct {
 		Changes int
 		Err     error
 	}
-	// Trimmed: records below a sequence were removed from the log.
+	// Trimmed says that the records below a sequence were removed from the log.
 	Trimmed struct {
 		Below uint64
 		Log   LogState // before
 	}
-	// Stopped: the owner has ended, for good.
+	// Stopped says that the owner has ended, for good.
 	Stopped struct {
 		Err error // nil after a Close
 	}

@@ -39,7 +39,7 @@ func (s LogState) Records() uint64 { return s.Last + 1 - s.First }
 // Open finds the stripe's stream. It returns [ErrNoStream] when there is none
 // and [ErrConfig], with every difference, when it is not as it must be.
 func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Log, error) {
-	return open(ctx, nc, cfg, func(js jetstream.JetStream) (jetstream.Stream, error) {
+	return open(nc, cfg, func(js jetstream.JetStream) (jetstream.Stream, error) {
 		return js.Stream(ctx, StreamName(cfg.Stripe))
 	})
 }
@@ -47,7 +47,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Log, error) {
 // Create makes the stripe's stream, or opens the one that is configured just so.
 // Only a caller who knows that the stripe has no documents may call it.
 func Create(ctx context.Context, nc *nats.Conn, cfg Config) (*Log, error) {
-	return open(ctx, nc, cfg, func(js jetstream.JetStream) (jetstream.Stream, error) {
+	return open(nc, cfg, func(js jetstream.JetStream) (jetstream.Stream, error) {
 		s, err := js.CreateStream(ctx, cfg.stream())
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			return js.Stream(ctx, StreamName(cfg.Stripe))
@@ -56,7 +56,7 @@ func Create(ctx context.Context, nc *nats.Conn, cfg Config) (*Log, error) {
 	})
 }
 
-func open(ctx context.Context, nc *nats.Conn, cfg Config, find func(jetstream.JetStream) (jetstream.Stream, error)) (*Log, error) {
+func open(nc *nats.Conn, cfg Config, find func(jetstream.JetStream) (jetstream.Stream, error)) (*Log, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
