@@ -2,7 +2,6 @@ package adapter
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -103,28 +102,4 @@ func (c *Client) message(r *call) (*nats.Msg, error) {
 		msg.Header[contract.HeaderWriter] = []string{c.writer}
 	}
 	return msg, nil
-}
-
-var (
-	errNotConnected = errors.New("not connected to NATS")
-	errClosed       = errors.New("the NATS connection is closed")
-)
-
-// try sends msg once. It does not while there is no connection: the message
-// would wait in nats.go's buffer and go out after the caller was told no.
-func (c *Client) try(ctx context.Context, msg *nats.Msg, out any) (nats.Header, error) {
-	switch {
-	case c.nc.IsClosed():
-		return nil, errors.Join(errClosed, nats.ErrConnectionClosed)
-	case !c.nc.IsConnected():
-		return nil, errNotConnected
-	}
-	reply, err := c.nc.RequestMsgWithContext(ctx, msg)
-	if errors.Is(err, nats.ErrMaxPayload) {
-		return nil, contract.Errorf(contract.TooLarge, "the request has %d bytes, the server's max_payload is %d", len(msg.Data), c.nc.MaxPayload())
-	}
-	if err != nil {
-		return nil, err
-	}
-	return reply.Header, decode(reply, out)
 }

@@ -28,10 +28,11 @@ const (
 type retry struct {
 	tryTimeout       time.Duration
 	waitMin, waitMax time.Duration
+	sleep            func(context.Context, time.Duration)
 }
 
 func newRetry() retry {
-	return retry{tryTimeout: tryTimeout, waitMin: 50 * time.Millisecond, waitMax: 2 * time.Second}
+	return retry{tryTimeout: tryTimeout, waitMin: 50 * time.Millisecond, waitMax: 2 * time.Second, sleep: sleep}
 }
 
 // errNoReply is a try that nobody answered in its time.
@@ -86,6 +87,7 @@ type story struct {
 	tries   int
 	damaged int
 	last    error
+	refusal *Error    // the last that the service told
 	unknown time.Time // when the first try of unknown fate began; zero if there was none
 }
 
@@ -114,7 +116,7 @@ func (p retry) run(ctx context.Context, changes bool, try func(context.Context) 
 		if !s.unknown.IsZero() && time.Since(s.unknown) >= resendFor {
 			return s.tries, s.end(errTooLate)
 		}
-		sleep(ctx, p.wait(s.tries))
+		p.sleep(ctx, p.wait(s.tries))
 	}
 }
 
@@ -156,6 +158,9 @@ func (s *story) note(err error, maybe bool, began time.Time) {
 	if maybe && s.unknown.IsZero() {
 		s.unknown = began
 	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		s.refusal = e
+	}
 	if errors.Is(err, ErrDamaged) {
 		s.damaged++
 	}
@@ -165,12 +170,15 @@ func (s *story) note(err error, maybe bool, began time.Time) {
 // nil if the last try is reason enough. If any try may have taken effect,
 // ErrOutcomeUnknown comes first: whatever was refused later does not undo it.
 func (s *story) end(cause error) error {
-	err := s.last
-	switch {
-	case s.last == nil:
+	if s.last == nil {
 		return cause
-	case cause != nil:
-		err = fmt.Errorf("gave up after %d tries: %w; the last one: %w", s.tries, cause, s.last)
+	}
+	err := s.last
+	if s.refusal != nil && !errors.Is(s.last, s.refusal) {
+		err = fmt.Errorf("%w, before that %w", s.last, s.refusal)
+	}
+	if cause != nil {
+		err = fmt.Errorf("gave up at try %d: %w; the last answer: %w", s.tries, cause, err)
 	}
 	if s.unknown.IsZero() {
 		return err
