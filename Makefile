@@ -54,7 +54,11 @@ fuzz: ## run every fuzz target for FUZZTIME (1m)
 	done
 
 .PHONY: bench
-bench: ## run the Go benchmarks that match BENCH (.) for BENCHTIME (1s) each
+bench: ## measure a single host and print the tables of docs/performance.md
+	go run ./internal/perf $(PERFFLAGS)
+
+.PHONY: microbench
+microbench: ## run the Go benchmarks that match BENCH (.) for BENCHTIME (1s) each
 	go test -run '^$$' -bench '$(BENCH)' -benchtime '$(BENCHTIME)' -benchmem -timeout 60m ./...
 
 .PHONY: drill

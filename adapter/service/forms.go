@@ -150,6 +150,9 @@ func recoverChange(body []byte) (*record.Change, error) {
 	case f.Document == nil:
 		return nil, missing("document")
 	}
+	if err := contract.CheckWho("who", f.Who); err != nil {
+		return nil, err
+	}
 	c := &record.Change{Verb: record.Recover, Key: f.Key, Seq: *f.Seq, Text: *f.Document, Who: f.Who}
 	return c, contract.CheckDocument("document", c.Text)
 }

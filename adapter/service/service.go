@@ -58,6 +58,8 @@ type Service struct {
 	inbox chan *nats.Msg // what has arrived, in order
 	read  chan *request  // decoded or being decoded, in the same order
 
+	admitted chan struct{} // closed when the last of them is on its way
+
 	mu   sync.Mutex
 	subs []*nats.Subscription
 	of   map[string][]*nats.Subscription // of the partitions of a stripe
@@ -85,6 +87,7 @@ func (s *Service) Start() error {
 	s.lanes, s.loaded = newLanes(), newLoaded()
 	s.flight = &flight{idle: make(chan struct{})}
 	s.inbox, s.read = make(chan *nats.Msg, inboxSize), make(chan *request, 1024)
+	s.admitted = make(chan struct{})
 	s.of = map[string][]*nats.Subscription{}
 	s.started = time.Now().UTC()
 	s.identity = s.identify()
@@ -187,7 +190,7 @@ func (s *Service) Close(ctx context.Context) error {
 		s.unsubscribe(subs)
 	}
 	s.mu.Unlock()
-	// After the flush nothing more arrives.
+	// After the flush nothing more arrives; nil is the last to come.
 	err := s.Conn.FlushWithContext(ctx)
 	s.settle(ctx)
 	s.flight.expire(time.Now().Add(time.Hour))
@@ -196,19 +199,21 @@ func (s *Service) Close(ctx context.Context) error {
 	return errors.Join(err, s.Conn.FlushWithContext(ctx))
 }
 
-// settle waits until everything that has arrived is answered.
+// settle waits until everything that has arrived is answered, or ctx ends.
 func (s *Service) settle(ctx context.Context) {
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if count, _ := s.flight.inFlight(); count == 0 && len(s.inbox) == 0 && len(s.read) == 0 {
-			return
-		}
+	select {
+	case s.inbox <- nil:
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-s.admitted:
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-s.flight.empty():
+	case <-ctx.Done():
 	}
 }
 
@@ -219,6 +224,10 @@ func (s *Service) dispatch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case msg := <-s.inbox:
+			if msg == nil {
+				close(s.read)
+				return
+			}
 			s.accept(ctx, msg)
 		}
 	}
@@ -285,7 +294,11 @@ func (s *Service) admit(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case r := <-s.read:
+		case r, more := <-s.read:
+			if !more {
+				close(s.admitted)
+				return
+			}
 			<-r.decoded
 			switch {
 			case r.phase.Load() == answered:

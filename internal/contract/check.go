@@ -67,13 +67,13 @@ func CheckWho(field string, w *Who) error {
 
 var updateTypes = UpdateTypes()
 
-// CheckPatches refuses a batch that is wrong in itself, whatever the document
-// is: empty, reversed, not contiguous, or too large.
-func CheckPatches(patches []Update) error {
+// CheckRanges refuses a batch that is empty, or has a range that is reversed or
+// not next to the one before. Every replica decides by it when it applies a
+// change, so it never changes; limits are checked before, by [CheckPatches].
+func CheckRanges(patches []Update) error {
 	if len(patches) == 0 {
 		return Errorf(Malformed, "patches is empty: send at least one update")
 	}
-	total := 0
 	for i := range patches {
 		u := &patches[i]
 		if u.SeqEnd < u.SeqBegin {
@@ -82,12 +82,22 @@ func CheckPatches(patches []Update) error {
 		if i > 0 && int64(u.SeqBegin) != int64(patches[i-1].SeqEnd)+1 {
 			return Errorf(Malformed, "patches[%d].seq_begin is %d, but patches[%d] ends at %d: a batch has no gaps and no overlaps", i, u.SeqBegin, i-1, patches[i-1].SeqEnd)
 		}
-		total += u.LogSize()
 	}
+	return nil
+}
+
+// CheckPatches refuses a batch that is wrong in itself, whatever the document
+// is: its ranges, its updates, its size.
+func CheckPatches(patches []Update) error {
+	if err := CheckRanges(patches); err != nil {
+		return err
+	}
+	total := 0
 	for i := range patches {
 		if err := CheckUpdate("patches["+strconv.Itoa(i)+"]", &patches[i]); err != nil {
 			return err
 		}
+		total += patches[i].LogSize()
 	}
 	if total > MaxDocument {
 		return Errorf(TooLarge, "the patches take %d bytes together, the limit is %d: send them in several batches", total, MaxDocument)

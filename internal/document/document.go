@@ -121,7 +121,7 @@ func (s *State) refuseInit(c *record.Change) error {
 }
 
 func (s *State) refusePatch(c *record.Change) error {
-	if err := contract.CheckPatches(c.Updates); err != nil {
+	if err := contract.CheckRanges(c.Updates); err != nil {
 		return err
 	}
 	if err := s.Readable(c.Key); err != nil {

@@ -25,10 +25,7 @@ type stripe struct {
 // machine makes a replica what streams drives.
 type machine struct{ *buckets.Replica }
 
-func (m machine) Applied() streams.State {
-	a := m.Replica.Applied()
-	return streams.State{Seq: a.Seq, Chain: a.Chain, Epoch: a.Epoch, Time: a.Time}
-}
+func (m machine) Applied() streams.State { return streams.State(m.Replica.Applied()) }
 
 // openStripe opens the replica and its log. A log that does not exist is made
 // only for a store that has never applied anything: "stream not found" does not
