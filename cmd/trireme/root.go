@@ -1,0 +1,106 @@
+package main
+
+import (
+	"cmp"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/spf13/cobra"
+)
+
+// app is one run of the program.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+
+	server  string
+	output  string
+	timeout time.Duration
+}
+
+const rootLong = `Trireme keeps every Adama document on three hosts.
+
+  trireme serve                          run a host; data in ./trireme-data
+  trireme doc put game chess '{"n":1}'   make a document
+  trireme doc patch game chess '{"n":2}' change it
+  trireme doc get game chess             read it
+  trireme status                         what state the host is in
+
+Commands other than serve find a host by --server, else by NATS_URL, else at
+` + nats.DefaultURL + `. Answers go to stdout, everything else to stderr.`
+
+// root is the command tree.
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use: "trireme", Short: "Adama's documents on three hosts", Long: rootLong,
+		SilenceUsage: true, SilenceErrors: true,
+		Args: cobra.ArbitraryArgs, RunE: group,
+		PersistentPreRunE: func(*cobra.Command, []string) error { return a.check() },
+	}
+	flags := root.PersistentFlags()
+	flags.StringVarP(&a.server, "server", "s", cmp.Or(os.Getenv("NATS_URL"), nats.DefaultURL), "NATS `URL` of a host; NATS_URL when it is not given")
+	flags.StringVarP(&a.output, "output", "o", table, "how to write the answer: table or json")
+	flags.DurationVar(&a.timeout, "timeout", 25*time.Second, "how long to wait for an answer; the host holds a request for up to 20s")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%v", err) })
+
+	const run, documents, look = "run", "documents", "look"
+	root.AddGroup(&cobra.Group{ID: run, Title: "Run a host:"}, &cobra.Group{ID: documents, Title: "Documents:"}, &cobra.Group{ID: look, Title: "Look and measure:"})
+	add := func(id string, commands ...*cobra.Command) {
+		for _, c := range commands {
+			c.GroupID = id
+		}
+		root.AddCommand(commands...)
+	}
+	add(run, a.serveCommand())
+	add(documents, a.docCommand(), a.locateCommand())
+	add(look, a.statusCommand(), a.benchCommand(), a.explainCommand(), a.versionCommand())
+	root.AddCommand(exitCodesTopic())
+	return root
+}
+
+// group is what a command does that only has others below it.
+func group(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	err := usage("unknown command %q for %q", args[0], cmd.CommandPath())
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return hint(err, "did you mean %s?", strings.Join(near, " or "))
+	}
+	return err
+}
+
+func (a *app) check() error {
+	if !slices.Contains([]string{table, asJSON}, a.output) {
+		bad := a.output
+		a.output = table
+		return usage("--output %q: want %s or %s", bad, table, asJSON)
+	}
+	if a.timeout <= 0 {
+		return usage("--timeout %v: want more than 0", a.timeout)
+	}
+	return nil
+}
+
+// arguments wants one argument for each name. A name in brackets may be left out.
+func arguments(names ...string) cobra.PositionalArgs {
+	least := 0
+	for _, name := range names {
+		if !strings.HasPrefix(name, "[") {
+			least++
+		}
+	}
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < least:
+			return usage("%s: %s is missing", cmd.CommandPath(), names[len(args)])
+		case len(args) > len(names):
+			return usage("%s: argument %q is one too many: want %s", cmd.CommandPath(), args[len(names)], strings.Join(names, " "))
+		}
+		return nil
+	}
+}
