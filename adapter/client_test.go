@@ -153,17 +153,19 @@ func TestEnd(t *testing.T) {
 
 // TestTimeout: a context without a deadline gets one.
 func TestTimeout(t *testing.T) {
+	f := newFake(t, drop)
 	for _, call := range everyCall {
-		c := newFake(t, drop).newClient(WithTimeout(20 * time.Millisecond))
-		err := call.do(t.Context(), c)
-		e, ok := errors.AsType[*CallError](err)
-		if !ok || !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("%s: got %v, want the deadline", call.name, err)
-			continue
-		}
-		if changes := e.RequestID != ""; errors.Is(err, ErrOutcomeUnknown) != changes {
-			t.Errorf("%s: got %v; want an unknown outcome: %t", call.name, err, changes)
-		}
+		t.Run(call.name, func(t *testing.T) {
+			t.Parallel()
+			err := call.do(t.Context(), f.newClient(WithTimeout(300*time.Millisecond)))
+			e, ok := errors.AsType[*CallError](err)
+			if !ok || !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatalf("got %v, want the deadline", err)
+			}
+			if changes := e.RequestID != ""; errors.Is(err, ErrOutcomeUnknown) != changes {
+				t.Errorf("got %v; want an unknown outcome: %t", err, changes)
+			}
+		})
 	}
 }
 
