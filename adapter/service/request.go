@@ -29,7 +29,7 @@ type request struct {
 	op      *operation
 	msg     *nats.Msg
 	arrived time.Time
-	decoded chan struct{} // closed when headers and body are read
+	decoded chan struct{} // closed when headers and body are read; nil when they are from the beginning
 	phase   atomic.Int32
 
 	key    contract.Key

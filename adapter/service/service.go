@@ -55,10 +55,8 @@ type Service struct {
 	loaded   *loaded
 	flight   *flight
 
-	inbox chan *nats.Msg // what has arrived, in order
-	read  chan *request  // decoded or being decoded, in the same order
-
-	admitted chan struct{} // closed when the last of them is on its way
+	inbox    chan *nats.Msg // what has arrived, in order; nil is the last
+	admitted chan struct{}  // closed when the last of them is on its way
 
 	mu   sync.Mutex
 	subs []*nats.Subscription
@@ -86,7 +84,7 @@ func (s *Service) Start() error {
 	}
 	s.lanes, s.loaded = newLanes(), newLoaded()
 	s.flight = &flight{idle: make(chan struct{})}
-	s.inbox, s.read = make(chan *nats.Msg, inboxSize), make(chan *request, 1024)
+	s.inbox = make(chan *nats.Msg, inboxSize)
 	s.admitted = make(chan struct{})
 	s.of = map[string][]*nats.Subscription{}
 	s.started = time.Now().UTC()
@@ -95,7 +93,6 @@ func (s *Service) Start() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stop = cancel
 	s.wait.Go(func() { s.dispatch(ctx) })
-	s.wait.Go(func() { s.admit(ctx) })
 	s.wait.Go(func() { s.sweep(ctx) })
 	if err := s.subscribe(); err != nil {
 		cancel()
@@ -217,48 +214,85 @@ func (s *Service) settle(ctx context.Context) {
 	}
 }
 
-// dispatch takes messages in the order of arrival.
+// dispatch takes messages in the order of arrival and lets them in in that order,
+// though a large body takes longer to decode than what comes after it. It ends
+// when nil has come in, or ctx ends.
 func (s *Service) dispatch(ctx context.Context) {
-	for {
+	var pending []*request // taken, not let in
+	for last := false; !last || len(pending) > 0; {
+		var decoded <-chan struct{}
+		if len(pending) > 0 {
+			decoded = pending[0].decoded
+		}
 		select {
 		case <-ctx.Done():
 			return
+		case <-decoded:
 		case msg := <-s.inbox:
-			if msg == nil {
-				close(s.read)
-				return
+			if last = msg == nil; last {
+				break
 			}
-			s.accept(ctx, msg)
+			if r := s.take(msg); r != nil {
+				pending = append(pending, r)
+			}
+		}
+		for len(pending) > 0 && pending[0].isDecoded() {
+			s.admit(pending[0])
+			pending[0] = nil
+			pending = pending[1:]
 		}
 	}
+	close(s.admitted)
 }
 
-// accept counts a request in and decodes it.
-func (s *Service) accept(ctx context.Context, msg *nats.Msg) {
-	r := &request{svc: s, msg: msg, arrived: time.Now(), decoded: make(chan struct{})}
+// take counts a request in and decodes it, or begins to.
+func (s *Service) take(msg *nats.Msg) *request {
+	r := &request{svc: s, msg: msg, arrived: time.Now()}
 	r.op = s.ops[msg.Subject[strings.LastIndexByte(msg.Subject, '.')+1:]]
 	if r.op == nil {
 		s.respond(msg, nil, nil, contract.Errorf(contract.Malformed, "%s is no operation: want %s followed by one of %v", msg.Subject, contract.SubjectPrefix, contract.Ops()))
-		return
+		return nil
 	}
 	if err := s.flight.takeOff(r, s.MaxInFlight, s.MaxBytes); err != nil {
 		r.answer(reply{}, err)
-		return
+		return nil
 	}
 	if len(msg.Data) < largeBody {
 		r.decode()
-	} else {
-		go r.decode()
+		return r
 	}
+	r.decoded = make(chan struct{})
+	go func() {
+		defer close(r.decoded)
+		r.decode()
+	}()
+	return r
+}
+
+// isDecoded reports whether headers and body have been read.
+func (r *request) isDecoded() bool {
 	select {
-	case s.read <- r:
-	case <-ctx.Done():
+	case <-r.decoded:
+		return true
+	default:
+		return r.decoded == nil
+	}
+}
+
+// admit sends a decoded request on its way.
+func (s *Service) admit(r *request) {
+	switch {
+	case r.phase.Load() == answered:
+		s.flight.land(r)
+	case r.op.keyed:
+		s.lanes.enter(r)
+	default:
+		go r.serveList()
 	}
 }
 
 // decode reads headers and body. What is wrong in itself is answered at once.
 func (r *request) decode() {
-	defer close(r.decoded)
 	err := r.readHeaders()
 	if err == nil {
 		err = r.op.parse(r.svc, r)
@@ -286,30 +320,6 @@ func (r *request) readHeaders() error {
 		*value = values[0]
 	}
 	return nil
-}
-
-// admit sends decoded requests on their way, in the order of arrival.
-func (s *Service) admit(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case r, more := <-s.read:
-			if !more {
-				close(s.admitted)
-				return
-			}
-			<-r.decoded
-			switch {
-			case r.phase.Load() == answered:
-				s.flight.land(r)
-			case r.op.keyed:
-				s.lanes.enter(r)
-			default:
-				go r.serveList()
-			}
-		}
-	}
 }
 
 // serveList answers what concerns no single document.

@@ -5,9 +5,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
+	"trireme/internal/config"
 	"trireme/internal/contract"
 )
 
@@ -147,7 +149,7 @@ func TestEveryByteInNames(t *testing.T) {
 
 // Entries of the largest sizes go in and come out.
 func TestLargestSizes(t *testing.T) {
-	r := newRig(t)
+	r := newRig(t, func(c *config.Config) { c.Requests.Hold = time.Minute })
 	text := `{"t":"` + strings.Repeat("x", 16<<20-100) + `"}`
 	r.must("initialize", doc("s", "entry", "patch", update(0, 1, text, `{}`)))
 	if a := r.must("get", doc("s", "entry")); a.body["patch"] != text {
@@ -159,10 +161,12 @@ func TestLargestSizes(t *testing.T) {
 	if a := r.must("get", doc("s", "entry")); a.body["patch"] != text {
 		t.Error("a document of 24 MiB comes back otherwise")
 	}
-	// Control characters take six bytes each on the wire: this just fits into a
-	// request, and not into a reply.
-	r.must("recover", doc("s", "entry", "seq", 6, "document", `"`+strings.Repeat("\x01", 11_100_000)+`"`))
+	// Four entries of 16 MiB are more than a reply holds.
+	for i := range 4 {
+		text := fmt.Sprintf(`{"t%d":"%s"}`, i, strings.Repeat("x", 16<<20-100))
+		r.must("patch", doc("s", "entry", "patches", []object{update(6+i, 6+i, text, ``)}))
+	}
 	r.refused(contract.TooLarge, "get", doc("s", "entry"))
-	r.must("recover", doc("s", "entry", "seq", 7, "document", `{}`))
+	r.must("recover", doc("s", "entry", "seq", 20, "document", `{}`))
 	r.must("get", doc("s", "entry"))
 }
