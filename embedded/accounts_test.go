@@ -58,6 +58,8 @@ func attempts() []*nats.Msg {
 		add(subject, "$JS.API.STREAM.DELETE.trireme-s1", body, nil)
 		add(subject, "$JS.API.CONSUMER.CREATE.trireme-s1.by-reply", body, nil)
 	}
+	// The service as a messenger to the gate.
+	add("adama.v1.echo", gateSubjectOf("trireme-s1")+".by-reply", view("by-reply", ""), nil)
 	// Calls that change streams.
 	for subject, body := range map[string]string{
 		"$JS.API.STREAM.CREATE.thief":                     `{"name":"thief","subjects":["trireme.log.s3"]}`,
@@ -120,6 +122,11 @@ func TestNobodyOutsideChangesALog(t *testing.T) {
 				}
 			}
 			settle(t, s, outside, js)
+			if st, err := js.Stream(t.Context(), "trireme-s1"); err != nil {
+				t.Error(err)
+			} else if n := st.CachedInfo().State.Consumers; !who.operator && n != 0 {
+				t.Errorf("a client made %d consumers", n)
+			}
 			if after := streams(t, js); after != before {
 				t.Errorf("the streams were\n%s\nand are\n%s", before, after)
 			}
@@ -274,8 +281,9 @@ func TestOnlyOperatorsViewStreams(t *testing.T) {
 			if err := next.Ack(); err != nil {
 				t.Error(err)
 			}
-			if _, err := outside.Request("$JS.API.CONSUMER.INFO.trireme-s1.pager", nil, patience); err != nil {
-				t.Error(err)
+			info, err := outside.Request("$JS.API.CONSUMER.INFO.trireme-s1.pager", nil, patience)
+			if err != nil || !strings.Contains(string(info.Data), `"ack_policy":"none"`) {
+				t.Errorf("consumer info: %v, %v", info, err)
 			}
 			gone, err := outside.Request("$JS.API.CONSUMER.DELETE.trireme-s1.pager", nil, patience)
 			if err != nil || !strings.Contains(string(gone.Data), `"success":true`) {
@@ -341,7 +349,7 @@ func refused(t *testing.T, errs <-chan error) {
 			t.Errorf("the connection reports %v", err)
 		}
 	case <-time.After(patience):
-		t.Error("it was not refused")
+		t.Fatal("it was not refused")
 	}
 }
 

@@ -54,6 +54,19 @@ func TestOptionsAreThoseOfTheFields(t *testing.T) {
 	}
 }
 
+func TestNoCredentialsOnlyOverPlainConnections(t *testing.T) {
+	o := options(t, &Server{Extra: "websocket { port: -1, no_tls: true }"})
+	for _, u := range o.Nkeys {
+		want := "IN_PROCESS"
+		if u.Nkey == o.NoAuthUser {
+			want = "STANDARD"
+		}
+		if _, ok := u.AllowedConnectionTypes[want]; !ok || len(u.AllowedConnectionTypes) != 1 {
+			t.Errorf("user %s may connect by %v, want %s", u.Nkey, u.AllowedConnectionTypes, want)
+		}
+	}
+}
+
 func options(t interface {
 	Helper()
 	Fatal(...any)

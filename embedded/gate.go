@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -48,11 +47,9 @@ func openGate(r *running) error {
 	return nil
 }
 
-// serve answers one request. A reply that cannot be sent is the client's loss: it asks again.
+// serve answers one request. An answer that cannot be sent is the client's loss, above
+// all one that would go elsewhere than to an inbox: the gate's user may not send it.
 func (g gate) serve(m *nats.Msg) {
-	if !strings.HasPrefix(m.Reply, nats.InboxPrefix) {
-		return // the gate may not be used to send elsewhere
-	}
 	answer, err := g.pass(m)
 	if err != nil {
 		answer = refusal(err)
@@ -87,7 +84,7 @@ type viewConfig struct {
 	Name           string        `json:"name,omitempty"`
 	Durable        string        `json:"durable_name,omitempty"`
 	Description    string        `json:"description,omitempty"`
-	DeliverPolicy  string        `json:"deliver_policy"`
+	DeliverPolicy  string        `json:"deliver_policy,omitempty"`
 	StartSeq       uint64        `json:"opt_start_seq,omitempty"`
 	StartTime      *time.Time    `json:"opt_start_time,omitempty"`
 	AckPolicy      string        `json:"ack_policy"`

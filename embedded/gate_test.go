@@ -91,18 +91,19 @@ func FuzzReadView(f *testing.F) {
 		}
 		var server struct {
 			Config struct {
-				jetstream.ConsumerConfig
-				DeliverSubject string `json:"deliver_subject"`
-				DeliverGroup   string `json:"deliver_group"`
-				Direct         bool   `json:"direct"`
+				DeliverSubject string        `json:"deliver_subject"`
+				DeliverGroup   string        `json:"deliver_group"`
+				Direct         bool          `json:"direct"`
+				Memory         bool          `json:"mem_storage"`
+				Idle           time.Duration `json:"inactive_threshold"`
+				AckPolicy      string        `json:"ack_policy"`
 			} `json:"config"`
 		}
 		if err := json.Unmarshal(clean, &server); err != nil {
 			t.Fatalf("%s: %v", clean, err)
 		}
 		c := server.Config
-		if c.DeliverSubject != "" || c.DeliverGroup != "" || c.Direct || !c.MemoryStorage || c.InactiveThreshold <= 0 ||
-			c.InactiveThreshold > time.Hour || c.AckPolicy != jetstream.AckNonePolicy {
+		if c.DeliverSubject != "" || c.DeliverGroup != "" || c.Direct || !c.Memory || c.Idle <= 0 || c.Idle > time.Hour || c.AckPolicy != "none" {
 			t.Errorf("%s", clean)
 		}
 	})
