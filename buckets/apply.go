@@ -23,6 +23,7 @@ type tx struct {
 	time    int64
 	buckets map[layout.Bucket]BucketState
 	changed map[contract.Key]struct{}
+	heads   []changedHead
 	skipped uint64
 
 	row     []byte // what put writes
@@ -39,6 +40,7 @@ func (t *tx) begin(p position.Position) {
 	t.batch, t.pos, t.skipped = t.store.db.NewBatch(), p, 0
 	clear(t.buckets)
 	clear(t.changed)
+	t.heads = t.heads[:0]
 }
 
 func (t *tx) put(key, content []byte) error {
@@ -82,7 +84,7 @@ func (t *tx) changes(list []record.Change) error {
 // change applies one change, or skips it.
 func (t *tx) change(c *record.Change) error {
 	p := placeOf(c.Key)
-	state, before, err := loadState(t.store.db, &p)
+	before, err := t.store.head(&p)
 	if errors.Is(err, ErrDamaged) {
 		// Whatever the change does, this copy cannot follow. It stays as it is,
 		// answers "damaged", and repair replaces it.
@@ -92,6 +94,7 @@ func (t *tx) change(c *record.Change) error {
 	if err != nil {
 		return err
 	}
+	state := before.state
 	if !state.Position.Less(t.pos) {
 		return nil // applied already: repair has brought it
 	}
@@ -118,7 +121,7 @@ func (t *tx) change(c *record.Change) error {
 	if err := t.remember(&p, c, &state.IDs); err != nil {
 		return err
 	}
-	return t.putState(&p, before, &state)
+	return t.putState(&p, &before, &state)
 }
 
 // effect does what the verb says.
@@ -215,18 +218,20 @@ func (t *tx) deleteEntries(p *place) error {
 }
 
 // putState writes the document's row and moves its bucket's digest.
-func (t *tx) putState(p *place, before []byte, state *document.State) error {
+func (t *tx) putState(p *place, before *head, state *document.State) error {
 	b, ok := t.buckets[p.bucket]
 	if !ok {
 		b = t.store.digests.get(p.bucket)
 	}
 	key := p.state()
-	if before != nil {
-		b.Digest = b.Digest.Sub(documentDigest(key, before))
-	}
 	t.scratch = state.AppendBinary(t.scratch[:0])
-	b.Digest = b.Digest.Add(documentDigest(key, t.scratch))
+	after := head{state: *state, digest: documentDigest(key, t.scratch), stored: true}
+	if before.stored {
+		b.Digest = b.Digest.Sub(before.digest)
+	}
+	b.Digest = b.Digest.Add(after.digest)
 	b.Position = t.pos
+	t.heads = append(t.heads, changedHead{p.common, after})
 	t.buckets[p.bucket] = b
 	return t.put(key, t.scratch)
 }

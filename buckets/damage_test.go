@@ -143,11 +143,11 @@ func TestDamage(t *testing.T) {
 		initial(names[2], update(0, 1, `{"again":true}`)), snapshotAt(names[3], 9, 1, `{}`),
 		record.Change{Verb: record.Delete, Key: names[4], Phase: contract.PhaseAbort}, patch(names[5], update(4, 4, "{}")))
 
-	healthy := openTemp(t, Options{MergedBytes: -1})
+	healthy := openTemp(t, Options{MergedBytes: -1, HeadBytes: -1})
 	log.feed(t, healthy)
 	verified(t, healthy)
 	right, rows := interrogate(healthy), dump(t, healthy)
-	later := openTemp(t, Options{MergedBytes: -1})
+	later := openTemp(t, Options{MergedBytes: -1, HeadBytes: -1})
 	more.feed(t, later)
 	verified(t, later)
 	rightLater := interrogate(later)
@@ -156,7 +156,7 @@ func TestDamage(t *testing.T) {
 		for _, kind := range damageKinds() {
 			t.Run(strconv.Quote(key)+" "+kind.name, func(t *testing.T) {
 				fs := vfs.NewMem()
-				s := open(t, fs, Options{MergedBytes: -1})
+				s := open(t, fs, Options{MergedBytes: -1, HeadBytes: -1})
 				defer func() { closed(t, s) }()
 				log.feed(t, s)
 				kind.damage(t, s, []byte(key), rows)
@@ -198,7 +198,7 @@ func trusted(t *testing.T, right, got map[string]answer, blind bool) {
 func TestDamagedStoreOpens(t *testing.T) {
 	log := damageLog()
 	fs := vfs.NewMem()
-	s := open(t, fs, Options{})
+	s := open(t, fs, Options{HeadBytes: -1})
 	log.feed(t, s)
 	buckets := 0
 	for key, value := range dump(t, s) {
@@ -236,7 +236,7 @@ func TestDamagedStoreOpens(t *testing.T) {
 func TestDamagedBucketIsMended(t *testing.T) {
 	log := damageLog()
 	fs := vfs.NewMem()
-	s := open(t, fs, Options{})
+	s := open(t, fs, Options{HeadBytes: -1})
 	log.feed(t, s)
 	for key, value := range dump(t, s) {
 		if key[0] == tableBucket {
@@ -258,7 +258,7 @@ func TestDamagedStripeRowStops(t *testing.T) {
 	for _, table := range []byte{tableStripe, tableFormat} {
 		log := damageLog()
 		fs := vfs.NewMem()
-		s := open(t, fs, Options{})
+		s := open(t, fs, Options{HeadBytes: -1})
 		log.feed(t, s)
 		for key, value := range dump(t, s) {
 			if key[0] == table {
@@ -287,7 +287,7 @@ func TestDamagedStripeRowStops(t *testing.T) {
 func TestForgetPassesDamagedIDs(t *testing.T) {
 	k := names[5]
 	for _, table := range []byte{tableID, tableIDOrder} {
-		log, s := newLog(), openTemp(t, Options{})
+		log, s := newLog(), openTemp(t, Options{HeadBytes: -1})
 		log.batch(initial(k, update(0, 1, "{}")))
 		seq := int32(2)
 		step := func(n int) {

@@ -25,10 +25,11 @@ func (s *Store) Decide(c *record.Change) (Verdict, error) {
 	if err != nil || done {
 		return Verdict{Done: done}, told(err)
 	}
-	state, _, err := loadState(s.db, &p)
+	h, err := s.head(&p)
 	if err != nil {
 		return Verdict{}, told(err)
 	}
+	state := &h.state
 	if err := state.Refuse(c); err != nil {
 		return Verdict{}, err
 	}

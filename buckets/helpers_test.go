@@ -80,7 +80,10 @@ func open(t fataler, fs vfs.FS, opts Options) *Store {
 	t.Helper()
 	opts.FS = fs
 	if opts.CacheBytes == 0 {
-		opts.CacheBytes, opts.MergedBytes = 1<<20, max(opts.MergedBytes, 1<<20)
+		opts.CacheBytes = 1 << 20
+	}
+	if opts.MergedBytes == 0 {
+		opts.MergedBytes = 1 << 20
 	}
 	if opts.MemTableBytes == 0 {
 		opts.MemTableBytes = 256 << 10

@@ -12,6 +12,9 @@ type Options struct {
 	CacheBytes int64
 	// MemTableBytes bounds one memtable; two may exist. 16 MiB when zero.
 	MemTableBytes uint64
+	// HeadBytes bounds the cache of the states of documents that were changed
+	// lately. 32 MiB when zero, no cache when negative.
+	HeadBytes int64
 	// MergedBytes bounds the cache of merged documents. 64 MiB when zero, no
 	// cache when negative.
 	MergedBytes int64
@@ -29,6 +32,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MemTableBytes == 0 {
 		o.MemTableBytes = 16 << 20
+	}
+	if o.HeadBytes == 0 {
+		o.HeadBytes = 32 << 20
 	}
 	if o.MergedBytes == 0 {
 		o.MergedBytes = 64 << 20

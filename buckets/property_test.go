@@ -40,7 +40,7 @@ type machine struct {
 func TestStoreIsItsTwin(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := &machine{t: t, fs: vfs.NewCrashableMem(), log: newLog(), twin: newTwin()}
-		m.store = open(t, m.fs, Options{})
+		m.store = open(t, m.fs, m.options())
 		defer func() { _ = m.store.Close() }()
 		for range rapid.IntRange(10, 60).Draw(t, "steps") {
 			switch rapid.IntRange(0, 19).Draw(t, "step") {
@@ -239,7 +239,15 @@ func strangeBatch(l *stripeLog, c record.Change) []byte {
 
 func (m *machine) reopen() {
 	closed(m.t, m.store)
-	m.store = open(m.t, m.fs, Options{})
+	m.store = open(m.t, m.fs, m.options())
+}
+
+// options draws the caches: none, ones that hold little, ones that hold all.
+func (m *machine) options() Options {
+	return Options{
+		HeadBytes:   rapid.SampledFrom([]int64{-1, 2 * headSize, 1 << 20}).Draw(m.t, "heads"),
+		MergedBytes: rapid.SampledFrom([]int64{-1, 1 << 20}).Draw(m.t, "merged"),
+	}
 }
 
 // crash goes on with what the disk may hold after a loss of power.
@@ -252,7 +260,7 @@ func (m *machine) crash() {
 	})
 	_ = m.store.Close()
 	m.fs = fs
-	m.store = open(m.t, fs, Options{})
+	m.store = open(m.t, fs, m.options())
 	r, err := m.store.Replica("s1", birth)
 	if err != nil {
 		m.t.Fatal(err)
@@ -269,7 +277,7 @@ func (m *machine) crash() {
 // compareWithReplay compares with a store that has applied the log in one go,
 // and applies it again.
 func (m *machine) compareWithReplay() {
-	fresh := open(m.t, vfs.NewMem(), Options{MergedBytes: -1})
+	fresh := open(m.t, vfs.NewMem(), Options{MergedBytes: -1, HeadBytes: -1})
 	defer closed(m.t, fresh)
 	r := m.log.feed(m.t, fresh)
 	for seq := range m.log.seq() {

@@ -119,6 +119,12 @@ func (s *Store) WrittenBy(k contract.Key, seq int32, writer string) (bool, error
 // Head returns head and incarnation of a readable document.
 func (s *Store) Head(k contract.Key) (seq int32, incarnation position.Position, err error) {
 	p := placeOf(k)
-	state, err := readable(s.db, &p)
-	return state.Head, state.Incarnation, err
+	h, err := s.head(&p)
+	if err == nil {
+		err = readable(&h.state, &p)
+	}
+	if err != nil {
+		return 0, position.Position{}, told(err)
+	}
+	return h.state.Head, h.state.Incarnation, nil
 }

@@ -101,6 +101,7 @@ func (r *Replica) Apply(seq uint64, body []byte) error {
 		return fmt.Errorf("apply record %d of stripe %s: %w", seq, r.stripe, err)
 	}
 	r.store.digests.set(t.buckets)
+	r.store.heads.put(t.heads)
 	r.skipped.Add(t.skipped)
 	r.applied.Store(&next)
 	return nil

@@ -22,6 +22,7 @@ type Store struct {
 	db     *pebble.DB
 	opts   Options
 	merged *mergedCache
+	heads  *headCache
 
 	checkpoint sync.Mutex // taken before mu
 
@@ -41,7 +42,7 @@ func Open(dir string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open document store in %s: %w", dir, err)
 	}
-	s := &Store{db: db, opts: opts, replicas: map[string]*Replica{}}
+	s := &Store{db: db, opts: opts, replicas: map[string]*Replica{}, heads: newHeadCache(opts.HeadBytes)}
 	if s.merged, err = newMergedCache(opts.MergedBytes); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

@@ -21,27 +21,26 @@ type view struct {
 // view opens a readable document. The caller closes it.
 func (s *Store) view(k contract.Key) (*view, error) {
 	v := &view{place: placeOf(k), snap: s.db.NewSnapshot()}
-	state, err := readable(v.snap, &v.place)
+	var err error
+	if v.state, _, err = loadState(v.snap, &v.place); err == nil {
+		err = readable(&v.state, &v.place)
+	}
 	if err != nil {
 		v.close()
-		return nil, err
+		return nil, told(err)
 	}
-	v.state = state
 	return v, nil
 }
 
 func (v *view) close() { _ = v.snap.Close() } // it only drops a reference
 
-// readable reads the state of a document that may be read.
-func readable(r pebble.Reader, p *place) (document.State, error) {
-	state, _, err := loadState(r, p)
-	if err == nil {
-		err = state.Readable(p.key)
-	}
+// readable tells why a document may not be read, if so.
+func readable(state *document.State, p *place) error {
+	err := state.Readable(p.key)
 	if err == nil && state.Damaged {
 		err = fmt.Errorf("document %q in space %q: a snapshot met damaged updates: %w", p.key.Key, p.key.Space, ErrDamaged)
 	}
-	return state, told(err)
+	return err
 }
 
 // loadState reads a document's state and the bytes it is stored as; a document
