@@ -16,6 +16,9 @@ const (
 	gateInbox    = "_GATE"
 )
 
+// hostSubjects are what operators ask hosts: their status.
+const hostSubjects = "trireme.v1.>"
+
 // A call is one subject of the JetStream API that clients reach by way of an export.
 type call struct {
 	subject string
@@ -66,7 +69,7 @@ func (c config) renderAccounts(line func(string, ...any), k keys) {
 	line("  }")
 	line("  %s {", clientAccount)
 	line("    users: [")
-	line("      %s", ownUser(k.service, []string{"adama.>", "$SRV.>", "_INBOX.>", serviceInbox + ".>"}, []string{"adama.>", "$SRV.>", serviceInbox + ".>"}))
+	line("      %s", ownUser(k.service, []string{"adama.>", hostSubjects, "$SRV.>", "_INBOX.>", serviceInbox + ".>"}, []string{"adama.>", hostSubjects, "$SRV.>", serviceInbox + ".>"}))
 	line("      %s", ownUser(k.gateIn, []string{"_INBOX.>"}, []string{gateSubject}))
 	for _, u := range c.Clients {
 		line("      { user: %s, password: %s, allowed_connection_types: [STANDARD, WEBSOCKET], %s }",
@@ -112,7 +115,7 @@ func permissions(role Role) string {
 		for _, c := range viewCalls {
 			publish = append(publish, c.subject)
 		}
-		publish = append(publish, gateSubject, ackSubjects)
+		publish = append(publish, hostSubjects, gateSubject, ackSubjects)
 	}
 	return fmt.Sprintf("permissions: { publish: { allow: %s, deny: %s }, subscribe: { allow: %s } }",
 		list(publish), list([]string{"adama.event.>"}), list([]string{"_INBOX.>", "adama.event.>"}))

@@ -309,6 +309,7 @@ func TestSubscriptionsFromOutside(t *testing.T) {
 		{">", false},
 		{"*.>", false},
 		{"trireme.log.s1", false},
+		{"trireme.v1.>", false},
 		{"$SRV.>", false},
 		{"$JS.>", false},
 		{"$JS.API.CONSUMER.CREATE.>", false},

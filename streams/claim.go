@@ -45,6 +45,9 @@ func (o *Owner) round(may bool) error {
 	if err := o.follow(ctx); err != nil || !may {
 		return err
 	}
+	if err := o.cfg.Admit(0); err != nil {
+		return err
+	}
 	body := claimRecord(o.at, time.Now().UnixMilli(), &o.cfg)
 	ctx, cancel := context.WithTimeout(ctx, o.cfg.AppendTimeout)
 	defer cancel()

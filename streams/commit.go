@@ -91,6 +91,10 @@ func (o *Owner) commit(batch []*item) (owner bool, err error) {
 		batch = o.turnAway(batch, err)
 	}
 	for len(batch) > 0 {
+		if err := o.admitBarrier(); err != nil {
+			o.land(batch, turnedAway(err))
+			return true, nil
+		}
 		a, err := o.send(batch)
 		switch stepAfter(err) {
 		case stepApply:
@@ -137,6 +141,14 @@ func (o *Owner) admit() error {
 	}
 	st := o.Status().Log
 	return contract.Errorf(contract.BufferFull, "the log holds %d of at most %d bytes and nothing of it can be trimmed yet", st.Bytes, st.MaxBytes)
+}
+
+// admitBarrier says whether the batch may go in if it has no changes.
+func (o *Owner) admitBarrier() error {
+	if o.builder.Len() > 0 {
+		return nil
+	}
+	return o.cfg.Admit(0)
 }
 
 func (o *Owner) crowded(more int) bool {

@@ -575,10 +575,10 @@ func TestFullLog(t *testing.T) {
 
 func TestAdmit(t *testing.T) {
 	l, m := newFakeLog(), newMachine()
-	var full atomic.Bool
+	var full, fuller atomic.Bool
 	cfg := ownerConfig()
-	cfg.Admit = func(int) error {
-		if full.Load() {
+	cfg.Admit = func(bytes int) error {
+		if fuller.Load() || full.Load() && bytes > 0 {
 			return errors.New("the disk is nearly full")
 		}
 		return nil
@@ -593,6 +593,10 @@ func TestAdmit(t *testing.T) {
 	if err := submit(t, o, ""); err != nil {
 		t.Fatal(err)
 	}
+	fuller.Store(true)
+	wantIs(t, submit(t, o, ""), contract.Errorf(contract.BufferFull, ""))
+	wantIs(t, submit(t, o, "k"), contract.Errorf(contract.BufferFull, ""))
+	fuller.Store(false)
 	full.Store(false)
 	if err := submit(t, o, "k"); err != nil {
 		t.Fatal(err)

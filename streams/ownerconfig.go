@@ -39,7 +39,9 @@ type OwnerConfig struct {
 	TrimFloor func() uint64
 
 	// Admit says whether so many bytes of changes may be written now, as when
-	// the disk is nearly full. Its error goes to the proposals; nil for always.
+	// the disk is nearly full; 0 stands for a record without changes, a claim or a
+	// barrier, which should be refused later than changes are. Its error goes to
+	// the proposals; nil for always.
 	Admit func(bytes int) error
 
 	Listener func(Event)    // told of everything, on the owner's goroutines; must be quick

@@ -46,13 +46,13 @@ func TestDrillKill(t *testing.T) {
 	}
 	d.ready()
 	l.stop()
-	l.judge(t)
+	lost, doubled := l.judge(t)
 	if code := d.terminate(); code != 0 {
 		t.Errorf("exit code %d after SIGTERM\n%s", code, d.log.tail(2000))
 	}
 	verifyStore(t, d.data)
-	t.Logf("%d kills: %d changes acknowledged, 0 lost, 0 doubled; %d head-differs, %d reads, %d unknown",
-		n, l.acked.Load(), l.refused.Load(), l.reads.Load(), l.unknown.Load())
+	t.Logf("%d kills: %d changes acknowledged, %d lost, %d doubled; %d head-differs, %d reads, %d unknown",
+		n, l.acked.Load(), lost, doubled, l.refused.Load(), l.reads.Load(), l.unknown.Load())
 }
 
 // verifyStore recomputes every digest of a store that nobody has open.
@@ -194,7 +194,7 @@ func (l *load) get(client int, key string, h *history, head int32) int32 {
 
 // judge compares what was acknowledged with what the host has, entry by entry,
 // and asks whether the histories are linearizable.
-func (l *load) judge(t *testing.T) {
+func (l *load) judge(t *testing.T) (lost, doubled int) {
 	defer l.nc.Close()
 	if l.acked.Load() == 0 {
 		t.Error("nothing was acknowledged: the load proves nothing")
@@ -207,6 +207,7 @@ func (l *load) judge(t *testing.T) {
 			}
 			for _, e := range page.Entries {
 				if _, twice := present[e.RequestID]; twice {
+					doubled++
 					t.Errorf("document %d: request %s was applied twice", i, e.RequestID)
 				}
 				present[e.RequestID] = e.SeqEnd
@@ -214,9 +215,11 @@ func (l *load) judge(t *testing.T) {
 		}
 		for id, seq := range l.ids[i] {
 			if present[id] != seq {
+				lost++
 				t.Errorf("document %d: request %s was acknowledged at seq %d, the log has it at %d", i, id, seq, present[id])
 			}
 		}
 		l.history[i].judge(t, fmt.Sprintf("document %d", i), docState{1, "first"})
 	}
+	return lost, doubled
 }

@@ -100,14 +100,19 @@ func (h *Host) logBound() int64 {
 	return min(most, max(least, int64(disk.free/4)))
 }
 
-// admit refuses changes while the disk is nearly full: JetStream and the store
-// must never meet the end of it.
+// admit refuses changes while the disk is nearly full, and everything, claims and
+// barriers too, when it is fuller still: JetStream and the store must never meet
+// the end of it. nats-server keeps a write error until it is restarted.
 func (h *Host) admit(bytes int) error {
 	disk, err := diskOf(h.Config.Data)
 	if err != nil {
 		return contract.Errorf(contract.BufferFull, "the data directory: %v", err)
 	}
-	if disk.free < h.reserve+uint64(bytes) {
+	need := h.reserve + uint64(bytes)
+	if bytes == 0 {
+		need = h.reserve / 4
+	}
+	if disk.free < need {
 		return contract.Errorf(contract.BufferFull, "the disk of the data directory has %d bytes free, %d are kept in reserve: make room", disk.free, h.reserve)
 	}
 	return nil
