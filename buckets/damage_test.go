@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"trireme/internal/contract"
+	"trireme/internal/document"
 	"trireme/internal/layout"
 	"trireme/internal/record"
 )
@@ -183,7 +184,7 @@ func TestDamage(t *testing.T) {
 // the lists of names, and a request id, which is then a new one. Verify does.
 // Pebble's own checksums stand against it.
 func blind(key string) bool {
-	return key[0] == tableName || key[0] == tableMarked || key[0] == tableID || key[0] == tableIDOrder
+	return key[0] == tableName || key[0] == tableMarked || key[0] == tableID
 }
 
 func trusted(t *testing.T, right, got map[string]answer, blind bool) {
@@ -283,37 +284,67 @@ func TestDamagedStripeRowStops(t *testing.T) {
 	}
 }
 
-// TestForgetPassesDamagedIDs: a damaged id must not keep the others forever.
+// TestForgetPassesDamagedIDs: a damaged id must not keep the others forever, and
+// a resend under it must not pass for a new request.
 func TestForgetPassesDamagedIDs(t *testing.T) {
 	k := names[5]
-	for _, table := range []byte{tableID, tableIDOrder} {
-		log, s := newLog(), openTemp(t, Options{HeadBytes: -1})
-		log.batch(initial(k, update(0, 1, "{}")))
-		seq := int32(2)
-		step := func(n int) {
-			for range n {
-				log.time += 10_000
-				log.batch(withID(patch(k, update(seq, seq, "{}")), strconv.Itoa(int(seq))))
-				seq++
-			}
-			log.feed(t, s)
+	log, s := newLog(), openTemp(t, Options{HeadBytes: -1})
+	log.batch(initial(k, update(0, 1, "{}")))
+	seq := int32(2)
+	step := func(n int) {
+		for range n {
+			log.time += 10_000
+			log.batch(withID(patch(k, update(seq, seq, "{}")), strconv.Itoa(int(seq))))
+			seq++
 		}
-		step(20)
-		rows, n := dump(t, s), 0
-		for key, value := range rows {
-			if key[0] == table && n < 2 {
-				rewrite(t, s, []byte(key), flip([]byte(value), 1))
-				n++
-			}
+		log.feed(t, s)
+	}
+	step(20)
+	p := placeOf(k)
+	bad := []string{"3", "11"}
+	for _, id := range bad {
+		rewrite(t, s, p.id(id), flip([]byte(dump(t, s)[string(p.id(id))]), 1))
+	}
+	step(200)
+	ids := 0
+	for key := range dump(t, s) {
+		if key[0] == tableID {
+			ids++
 		}
-		step(60)
-		p := placeOf(k)
+	}
+	if ids > 2*document.KeepIDs+len(bad) {
+		t.Errorf("%d ids are remembered", ids)
+	}
+	for _, id := range bad {
+		c := withID(patch(k, update(seq, seq, "{}")), id)
+		if v, err := s.Decide(&c); code(err) != contract.Damaged {
+			t.Errorf("resend under a damaged id: %+v, %v", v, err)
+		}
+	}
+	if err := s.Verify(); !errors.Is(err, ErrDamaged) {
+		t.Errorf("verify: %v", err)
+	}
+}
+
+// TestIDsAreForgotten counts the ids of a document that is changed slowly, then
+// of one that is changed too fast to forget any.
+func TestIDsAreForgotten(t *testing.T) {
+	for _, c := range []struct {
+		every int64 // milliseconds between changes
+		most  int
+	}{{10_000, 2 * document.KeepIDs}, {1, 1000}} {
+		log, s := newLog(), openTemp(t, Options{})
+		log.batch(initial(testKey, update(0, 1, "{}")))
+		for seq := int32(2); seq < 502; seq++ {
+			log.time += c.every
+			log.batch(withID(patch(testKey, update(seq, seq, "{}")), strconv.Itoa(int(seq))))
+		}
+		log.feed(t, s)
+		p := placeOf(testKey)
 		state, _, err := loadState(s.db, &p)
-		if err != nil || state.IDs.Count != 16 && state.IDs.Count != 17 {
-			t.Errorf("table %q: %d ids are remembered: %v", table, state.IDs.Count, err)
+		if n := state.IDs.Count; err != nil || n < document.KeepIDs || n > c.most || c.every == 1 && n != 500 {
+			t.Errorf("a change every %d ms: %d ids, %v", c.every, n, err)
 		}
-		if err := s.Verify(); !errors.Is(err, ErrDamaged) {
-			t.Errorf("table %q: verify: %v", table, err)
-		}
+		verified(t, s)
 	}
 }

@@ -2,8 +2,8 @@ package buckets
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -13,11 +13,6 @@ import (
 	"trireme/internal/position"
 	"trireme/internal/record"
 )
-
-// forgetAtOnce bounds how many request ids one change forgets: more than the
-// one it brings, so that the backlog shrinks, and few, so that a change stays
-// cheap.
-const forgetAtOnce = 4
 
 // An idRow is what is remembered of a request id: which change it named, and
 // when.
@@ -81,98 +76,50 @@ func (t *tx) remember(p *place, c *record.Change, ids *document.IDs) error {
 	}
 	t.scratch = c.Fingerprint(t.scratch[:0])
 	row := idRow{position: t.pos, time: t.time, fingerprint: digest.Fingerprint(t.scratch)}
-	if err := errors.Join(
-		t.put(p.id(c.ID), row.append(nil)),
-		t.put(p.idOrder(t.pos), []byte(c.ID)),
-	); err != nil {
+	t.scratch = row.append(t.scratch[:0])
+	if err := t.put(p.id(c.ID), t.scratch); err != nil {
 		return err
 	}
-	ids.Sum = ids.Sum.Add(row.digest(c.ID))
-	if ids.Count == 0 {
-		ids.Oldest, ids.OldestTime = t.pos, t.time
-	}
-	ids.Count++
-	if !ids.Forget(t.time) {
-		return nil
-	}
-	return t.forget(p, ids)
-}
-
-// An orderedID is a request id in the order of its changes.
-type orderedID struct {
-	position position.Position
-	id       string // "" when its row in the order is damaged
-	row      idRow
-	err      error // that it is damaged
-}
-
-// forget removes the oldest ids that may go, at most forgetAtOnce good ones. The
-// time of a damaged one is not known: it goes together with the next good one,
-// which is younger. The sum then differs from the other replicas', and repair
-// follows.
-func (t *tx) forget(p *place, ids *document.IDs) error {
-	opts := under(p.row(tableIDOrder))
-	opts.LowerBound = p.idOrder(ids.Oldest)
-	it, err := t.store.db.NewIter(opts)
-	if err != nil {
-		return t.spare(p, damage(err))
-	}
-	defer it.Close()
-	var oldest []orderedID
-	left := forgetAtOnce
-	for ok := it.First(); ok; ok = it.Next() {
-		o, err := t.orderedID(p, it)
-		if err != nil {
-			return err
-		}
-		oldest = append(oldest, o)
-		if o.err != nil {
-			continue
-		}
-		ids.Oldest, ids.OldestTime = oldest[0].position, o.row.time
-		if left == 0 || !ids.Forget(t.time) || ids.Count < document.KeepIDs+len(oldest) {
-			break
-		}
-		if err := t.forgetAll(p, ids, oldest); err != nil {
-			return err
-		}
-		oldest = oldest[:0]
-		left--
-	}
-	return t.spare(p, damage(it.Error()))
-}
-
-func (t *tx) forgetAll(p *place, ids *document.IDs, oldest []orderedID) error {
-	for _, o := range oldest {
-		ids.Count--
-		if err := t.batch.Delete(p.idOrder(o.position), nil); err != nil {
-			return err
-		}
-		if o.err == nil {
-			ids.Sum = ids.Sum.Sub(o.row.digest(o.id))
-		}
-		if o.id == "" {
-			continue
-		}
-		if err := t.batch.Delete(p.id(o.id), nil); err != nil {
-			return err
-		}
+	if ids.Remember(row.digest(c.ID)) {
+		return t.forget(p, ids)
 	}
 	return nil
 }
 
-// orderedID reads the id that the iterator stands on. Damage is told and noted.
-func (t *tx) orderedID(p *place, it *pebble.Iterator) (orderedID, error) {
-	key := it.Key()
-	o := orderedID{position: position.FromBinary(key[len(key)-position.Size:])}
-	content, err := row(it)
-	if err == nil {
-		var found bool
-		o.id = string(content)
-		if o.row, found, err = findID(t.store.db, p, o.id); err == nil && !found {
-			err = fmt.Errorf("request id %q has lost its row: %w", o.id, ErrDamaged)
+// forget removes the ids that may go. It reads those that were there before this
+// change; the one that the change brings stays in any case. Damaged ones stay
+// too: nobody knows their time.
+func (t *tx) forget(p *place, ids *document.IDs) error {
+	prefix := p.row(tableID)
+	type known struct {
+		id  string
+		row idRow
+	}
+	var list []known
+	err := scan(t.store.db, prefix, func(key, content []byte, err error) error {
+		var row idRow
+		if err == nil {
+			row, err = parseIDRow(content)
+		}
+		if err == nil {
+			list = append(list, known{string(key[len(prefix):]), row})
+		}
+		return t.spare(p, err)
+	})
+	if err := t.spare(p, err); err != nil {
+		return err
+	}
+	slices.SortFunc(list, func(a, b known) int { return a.row.position.Compare(b.row.position) })
+	times := make([]int64, 0, len(list)+1)
+	for i := range list {
+		times = append(times, list[i].row.time)
+	}
+	for _, old := range list[:document.Forgettable(append(times, t.time), t.time)] {
+		ids.Forget(old.row.digest(old.id))
+		if err := t.batch.Delete(p.id(old.id), nil); err != nil {
+			return err
 		}
 	}
-	o.err = err
-	return o, t.spare(p, err)
+	ids.Kept = ids.Count
+	return nil
 }

@@ -5,7 +5,6 @@ import (
 
 	"trireme/internal/contract"
 	"trireme/internal/layout"
-	"trireme/internal/position"
 )
 
 // A place is where the rows of one document are.
@@ -28,7 +27,7 @@ func placeOf(k contract.Key) place {
 // row is the key of the document's row in a table that has one, and the
 // beginning of its rows' keys in a table that has several.
 func (p *place) row(table byte) []byte {
-	const room = max(position.Size, 4) + 1
+	const room = 16 // for a seq, or the beginning of a request id
 	return append(append(make([]byte, 0, 1+len(p.common)+room), table), p.common...)
 }
 
@@ -43,9 +42,6 @@ func (p *place) entry(seqEnd int32) []byte { return appendSeq(p.row(tableEntry),
 
 // id is the row of a request id.
 func (p *place) id(id string) []byte { return append(p.row(tableID), id...) }
-
-// idOrder is the row that names the request id of the change at a position.
-func (p *place) idOrder(at position.Position) []byte { return at.AppendBinary(p.row(tableIDOrder)) }
 
 // name is the document's row in a table that is in the order of names.
 func (p *place) name(table byte) []byte { return nameKey(table, p.key) }

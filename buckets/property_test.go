@@ -54,8 +54,10 @@ func TestStoreIsItsTwin(t *testing.T) {
 				}
 			case 3:
 				m.foreign()
-			case 4, 5, 6:
+			case 4, 5:
 				m.compareDocument(m.key())
+			case 6:
+				m.storm()
 			default:
 				m.batch()
 			}
@@ -93,6 +95,30 @@ func (m *machine) batch() {
 	m.log.batch(changes...)
 	if m.chance(90, "apply at once") {
 		m.log.feed(m.t, m.store)
+	}
+}
+
+// storm deletes a document many times under many ids, so that it forgets some,
+// and resends all that must be remembered.
+func (m *machine) storm() {
+	m.log.feed(m.t, m.store)
+	k := m.key()
+	step := rapid.SampledFrom([]int64{1, 4_000, 40_000}).Draw(m.t, "storm time")
+	for range rapid.IntRange(1, 40).Draw(m.t, "storm") {
+		m.log.time += step
+		m.twin.now = m.log.time
+		m.next++
+		c := withID(remove(k), "id-"+strconv.Itoa(m.next))
+		c.Phase = rapid.SampledFrom([]string{contract.PhaseAbort, contract.PhaseMark}).Draw(m.t, "phase")
+		if m.decide(&c) {
+			m.twin.apply(&c, pos(m.log.seq()+1))
+		}
+		m.log.batch(c)
+		m.log.feed(m.t, m.store)
+	}
+	for _, known := range m.twin.doc(k).ids {
+		c := withID(remove(k), known.id)
+		m.decide(&c)
 	}
 }
 

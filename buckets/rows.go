@@ -21,12 +21,11 @@ const (
 	tableDocument = 'd' // document -> state
 	tableEntry    = 'e' // document, seq_end -> position, writer, request id, update
 	tableID       = 'i' // document, request id -> position, fingerprint, time
-	tableIDOrder  = 'r' // document, position -> request id
 	tableMarked   = 'm' // space, key of a document that is marked for deletion
 	tableName     = 'n' // space, key of a live document
 	tableBase     = 's' // document -> text of its base
 
-	tables = "Fabdeimnrs" // all of them
+	tables = "Fabdeimns" // all of them
 )
 
 // ErrDamaged is the error of a row that fails its checksum or cannot be read.

@@ -59,9 +59,14 @@ func pebbleOptions(opts Options, cache *pebble.Cache) *pebble.Options {
 		Cache:                       cache,
 		MemTableSize:                opts.MemTableBytes,
 		MemTableStopWritesThreshold: 4,
-		L0CompactionThreshold:       2,
-		FormatMajorVersion:          pebble.FormatNewest,
-		Logger:                      databaseLog{opts.Logger},
+		// Changes fall on documents all over the key space, so a compaction rewrites
+		// much for little: wait until it is worth it. DESIGN.md has the figures.
+		L0CompactionThreshold: 8,
+		L0StopWritesThreshold: 32,
+		LBaseMaxBytes:         256 << 20,
+
+		FormatMajorVersion: pebble.FormatNewest,
+		Logger:             databaseLog{opts.Logger},
 	}
 	o.Levels[0].FilterPolicy = bloom.FilterPolicy(10)
 	return o

@@ -69,7 +69,7 @@ func (v *verifier) row(key, _ []byte, damaged error) error {
 
 // owners checks that every row of a document's tables belongs to a document.
 func (v *verifier) owners() {
-	for _, table := range []byte{tableEntry, tableID, tableIDOrder, tableMarked, tableName, tableBase} {
+	for _, table := range []byte{tableEntry, tableID, tableMarked, tableName, tableBase} {
 		if rows, owned := v.rows[table], v.owned[table]; rows != owned {
 			v.fault(fmt.Errorf("table %q has %d rows, %d belong to documents: %w", table, rows, owned, ErrDamaged))
 		}
@@ -174,14 +174,7 @@ func (v *verifier) ids(p *place, state *document.State) error {
 		}
 		sum = sum.Add(row.digest(id))
 		n++
-		order, err := get(v.snap, p.idOrder(row.position))
-		if order != nil {
-			v.owned[tableIDOrder]++
-		}
-		if err == nil && string(order) != id {
-			err = fmt.Errorf("request id %q is not in its place: %w", id, ErrDamaged)
-		}
-		return err
+		return nil
 	})
 	if err == nil && (n != state.IDs.Count || sum != state.IDs.Sum) {
 		err = fmt.Errorf("%d request ids are stored, kept are %d, or they differ: %w", n, state.IDs.Count, ErrDamaged)

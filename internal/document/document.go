@@ -66,14 +66,6 @@ type Window struct {
 // Holds reports whether an update that ends at seqEnd is inside.
 func (w Window) Holds(seqEnd int32) bool { return !w.Cut || seqEnd > w.Floor }
 
-// IDs sums up the request ids that the document remembers.
-type IDs struct {
-	Count      int
-	Oldest     position.Position // of the change that brought the oldest
-	OldestTime int64             // Unix milliseconds in the log
-	Sum        digest.Digest     // of all of them, in no order
-}
-
 // Tombstone reports whether the state is kept only to remember a deletion or
 // request ids.
 func (s *State) Tombstone() bool { return !s.Live && !s.Position.IsZero() }

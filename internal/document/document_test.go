@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"trireme/internal/contract"
+	"trireme/internal/digest"
 	"trireme/internal/position"
 	"trireme/internal/record"
 )
@@ -287,7 +288,7 @@ func TestSnapshotOfADamagedCopy(t *testing.T) {
 func TestRecoverAndRemove(t *testing.T) {
 	s, _ := built([][2]int32{{0, 1}, {2, 2}})
 	s.Damaged = true
-	s.IDs = IDs{Count: 3, Oldest: at(1)}
+	s.IDs = IDs{Count: 3, Kept: 2}
 	s.Recover(&record.Change{Seq: -5, Text: "{}", Writer: "w"}, at(7))
 	want := Window{Cut: true, Floor: -5}
 	switch {
@@ -295,29 +296,54 @@ func TestRecoverAndRemove(t *testing.T) {
 		t.Errorf("after recover: %+v", s)
 	}
 	s.Remove(at(8))
-	if s != (State{Position: at(8), IDs: IDs{Count: 3, Oldest: at(1)}}) || !s.Tombstone() {
+	if s != (State{Position: at(8), IDs: IDs{Count: 3, Kept: 2}}) || !s.Tombstone() {
 		t.Errorf("after remove: %+v", s)
 	}
 	s.Initialize(at(9))
-	if s != (State{Live: true, Position: at(9), Incarnation: at(9), IDs: IDs{Count: 3, Oldest: at(1)}}) {
+	if s != (State{Live: true, Position: at(9), Incarnation: at(9), IDs: IDs{Count: 3, Kept: 2}}) {
 		t.Errorf("after initialize: %+v", s)
 	}
 }
 
-func TestForget(t *testing.T) {
+func TestForgettable(t *testing.T) {
 	const now = 10 * KeepIDsFor
-	cases := []struct {
-		ids  IDs
-		want bool
-	}{
-		{IDs{Count: KeepIDs, OldestTime: 0}, false},
-		{IDs{Count: KeepIDs + 1, OldestTime: now - KeepIDsFor}, false},
-		{IDs{Count: KeepIDs + 1, OldestTime: now - KeepIDsFor - 1}, true},
-	}
-	for _, c := range cases {
-		if got := c.ids.Forget(now); got != c.want {
-			t.Errorf("%d ids from %d: forget is %v", c.ids.Count, c.ids.OldestTime, got)
+	times := func(old, young int) []int64 {
+		list := make([]int64, old+young)
+		for i := range list {
+			if list[i] = now - KeepIDsFor; i < old {
+				list[i]--
+			}
 		}
+		return list
+	}
+	for _, c := range []struct{ old, young, want int }{
+		{0, 0, 0}, {KeepIDs, 0, 0}, {KeepIDs + 3, 0, 3}, {0, 100, 0}, {5, KeepIDs, 5}, {5, KeepIDs - 2, 3},
+	} {
+		if got := Forgettable(times(c.old, c.young), now); got != c.want {
+			t.Errorf("%d old and %d young ids: %d may go, want %d", c.old, c.young, got, c.want)
+		}
+	}
+}
+
+func TestRememberIsDueAtTwice(t *testing.T) {
+	var ids IDs
+	for n := 1; n < 2*KeepIDs; n++ {
+		if ids.Remember(digest.Digest{1}) {
+			t.Fatalf("due at %d", n)
+		}
+	}
+	if !ids.Remember(digest.Digest{1}) {
+		t.Fatal("not due at twice what is kept")
+	}
+	ids.Kept = ids.Count
+	if ids.Remember(digest.Digest{1}) {
+		t.Error("due again at once, although none could go")
+	}
+	for ids.Count > 0 {
+		ids.Forget(digest.Digest{1})
+	}
+	if !ids.Sum.IsZero() {
+		t.Error("the sum of no ids is not zero")
 	}
 }
 

@@ -50,8 +50,7 @@ func (s *State) AppendBinary(b []byte) []byte {
 		b = append(b, s.RecoverWriter...)
 	}
 	b = binary.AppendUvarint(b, uint64(s.IDs.Count))
-	b = s.IDs.Oldest.AppendBinary(b)
-	b = binary.AppendVarint(b, s.IDs.OldestTime)
+	b = binary.AppendUvarint(b, uint64(s.IDs.Kept))
 	return append(b, s.IDs.Sum[:]...)
 }
 
@@ -95,7 +94,7 @@ func Decode(b []byte) (State, error) {
 		s.RecoverSeq = r.int32()
 		s.RecoverWriter = string(r.take(r.count()))
 	}
-	s.IDs = IDs{Count: r.count(), Oldest: r.position(), OldestTime: r.varint(), Sum: r.digest()}
+	s.IDs = IDs{Count: r.count(), Kept: r.count(), Sum: r.digest()}
 	if r.bad || len(r.b) != 0 {
 		return State{}, fmt.Errorf("%d bytes: %w", len(b), errState)
 	}

@@ -36,8 +36,8 @@ func drawState(t *rapid.T) State {
 		Redos: drawWindow(t, "redos"), Undos: drawWindow(t, "undos"),
 		ChainStart: drawDigest(t, "start"), ChainEnd: drawDigest(t, "end"),
 		IDs: IDs{
-			Count: rapid.IntRange(0, math.MaxInt32).Draw(t, "ids"), Oldest: drawPosition(t, "oldest"),
-			OldestTime: rapid.Int64().Draw(t, "time"), Sum: drawDigest(t, "sum"),
+			Count: rapid.IntRange(0, math.MaxInt32).Draw(t, "ids"), Kept: rapid.IntRange(0, math.MaxInt32).Draw(t, "kept"),
+			Sum: drawDigest(t, "sum"),
 		},
 	}
 	if rapid.Bool().Draw(t, "base") {

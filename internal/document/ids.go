@@ -1,15 +1,42 @@
 package document
 
+import "trireme/internal/digest"
+
 // Request ids are remembered as long as the contract asks: at least the last
 // [KeepIDs] of a document and all of the last [KeepIDsFor], by the time that
-// stands in the log, so that every replica forgets the same ones.
+// stands in the log. They are forgotten many at a time, when twice as many are
+// remembered as had to be: every replica does so at the same change.
 const (
 	KeepIDs    = 16
 	KeepIDsFor = int64(2 * 60 * 1000) // milliseconds
 )
 
-// Forget reports whether the oldest remembered id may go at time now (Unix
-// milliseconds in the log).
-func (i *IDs) Forget(now int64) bool {
-	return i.Count > KeepIDs && i.OldestTime < now-KeepIDsFor
+// IDs sums up the request ids that the document remembers.
+type IDs struct {
+	Count int
+	Kept  int           // how many were left when some were last forgotten
+	Sum   digest.Digest // of all of them, in no order
+}
+
+// Remember counts an id and reports whether it is time to forget old ones.
+func (i *IDs) Remember(d digest.Digest) (due bool) {
+	i.Count++
+	i.Sum = i.Sum.Add(d)
+	return i.Count >= 2*max(KeepIDs, i.Kept)
+}
+
+// Forget uncounts an id.
+func (i *IDs) Forget(d digest.Digest) {
+	i.Count--
+	i.Sum = i.Sum.Sub(d)
+}
+
+// Forgettable tells how many ids, from the front, may go at time now: times are
+// those of all ids, oldest first, in Unix milliseconds of the log.
+func Forgettable(times []int64, now int64) int {
+	n := 0
+	for n < len(times)-KeepIDs && times[n] < now-KeepIDsFor {
+		n++
+	}
+	return n
 }
