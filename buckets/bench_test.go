@@ -23,7 +23,7 @@ func benchKey(i int) contract.Key {
 	return contract.Key{Space: "benchmark", Key: fmt.Sprintf("document-%06d", i)}
 }
 
-// patchText is about 256 bytes of texts in one update, in Adama's proportions.
+// benchUpdate is about 256 bytes of texts in one update, in Adama's proportions.
 func benchUpdate(seq int32) contract.Update {
 	u := update(seq, seq, fmt.Sprintf(`{"counter":%d,"last":"%s"}`, seq, strings.Repeat("x", 30)))
 	u.Undo = u.Redo
@@ -40,22 +40,23 @@ func benchStore(b *testing.B, documents int, opts Options) (*Store, *stripeLog) 
 	}
 	b.Cleanup(func() { closed(b, s) })
 	log := newLog()
+	fillDocuments(b, s, log, documents)
+	return s, log
+}
+
+func fillDocuments(b *testing.B, s *Store, log *stripeLog, documents int) {
+	var text strings.Builder
+	for f := range 60 {
+		fmt.Fprintf(&text, `,"field-%d":"%s"`, f, strings.Repeat("z", 50))
+	}
 	var changes []record.Change
 	for i := range documents {
-		var text strings.Builder
-		for f := range 60 {
-			fmt.Fprintf(&text, `,"field-%d":"%s"`, f, strings.Repeat("z", 50))
-		}
-		u := update(0, 1, "{"+text.String()[1:]+"}")
-		changes = append(changes, initial(benchKey(i), u))
+		changes = append(changes, initial(benchKey(i), update(0, 1, "{"+text.String()[1:]+"}")))
 		if len(changes) == 256 || i == documents-1 {
-			log.batch(changes...)
+			feedOnly(b, s, log, changes...)
 			changes = changes[:0]
 		}
 	}
-	log.feed(b, s)
-	log.bodies = make([][]byte, len(log.bodies)) // only their number counts from here on
-	return s, log
 }
 
 // benchRecords makes records of n changes over all documents in turn.
@@ -144,52 +145,67 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
-// BenchmarkGet reads documents of 4 KB with 20 to 1000 retained redos, by Zipf,
-// one patch for every nine reads.
+// BenchmarkGet reads 10,000 documents of 4 KB with 20 to 1000 retained redos,
+// most of them with few, by Zipf; every tenth step is a patch instead.
 func BenchmarkGet(b *testing.B) {
 	const documents = 10_000
-	for _, size := range []int64{-1, 16 << 20, 64 << 20} {
+	dir := b.TempDir()
+	heads := make([]int32, documents)
+	s, err := Open(dir, Options{MergedBytes: -1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	log := newLog()
+	fillDocuments(b, s, log, documents)
+	rng := rand.New(rand.NewPCG(2, 2))
+	for d := range heads {
+		heads[d] = 1
+		c := patch(benchKey(d))
+		for range int(20 * math.Pow(50, math.Pow(rng.Float64(), 2))) {
+			heads[d]++
+			u := benchUpdate(heads[d])
+			u.Request = ""
+			c.Updates = append(c.Updates, u)
+		}
+		feedOnly(b, s, log, c)
+	}
+	closed(b, s)
+	for _, size := range []int64{-1, 4 << 20, 16 << 20, 64 << 20} {
 		b.Run(fmt.Sprintf("merged=%dMiB", max(0, size>>20)), func(b *testing.B) {
-			s, log := benchStore(b, documents, Options{MergedBytes: size, CacheBytes: 64 << 20})
-			rng := rand.New(rand.NewPCG(2, 2))
-			heads := make([]int32, documents)
-			var changes []record.Change
-			for d := range heads {
-				heads[d] = 1
-				n := int(20 * math.Pow(50, rng.Float64())) // 20 to 1000, most of them few
-				c := patch(benchKey(d))
-				for range n {
-					heads[d]++
-					u := benchUpdate(heads[d])
-					u.Request = ""
-					c.Updates = append(c.Updates, u)
-				}
-				if changes = append(changes, c); len(changes) == 64 || d == documents-1 {
-					log.batch(changes...)
-					changes = changes[:0]
-					log.feed(b, s)
-					log.bodies[log.seq()-1] = nil
-				}
+			s, err := Open(dir, Options{MergedBytes: size})
+			if err != nil {
+				b.Fatal(err)
 			}
+			defer closed(b, s)
 			zipf := rand.NewZipf(rng, 1.1, 20, documents-1)
+			var gets int
+			var cpu time.Duration
 			b.ReportAllocs()
-			b.ResetTimer()
-			for i := range b.N {
+			for i := 0; b.Loop(); i++ {
 				d := int(zipf.Uint64())
 				if i%10 == 0 {
 					heads[d]++
-					log.batch(patch(benchKey(d), benchUpdate(heads[d])))
-					log.feed(b, s)
-					log.bodies[log.seq()-1] = nil
+					feedOnly(b, s, log, patch(benchKey(d), benchUpdate(heads[d])))
 					continue
 				}
+				before := cpuTime(b)
 				if _, err := s.Get(benchKey(d)); err != nil {
 					b.Fatal(err)
 				}
+				cpu += cpuTime(b) - before
+				gets++
 			}
+			b.ReportMetric(float64(cpu.Microseconds())/float64(gets), "cpu-µs/get")
 			if stats := s.CacheStats(); stats.Hits+stats.Misses > 0 {
 				b.ReportMetric(100*float64(stats.Hits)/float64(stats.Hits+stats.Misses), "%hits")
 			}
 		})
 	}
+}
+
+// feedOnly applies one more record and does not keep it.
+func feedOnly(b *testing.B, s *Store, log *stripeLog, changes ...record.Change) {
+	log.batch(changes...)
+	log.feed(b, s)
+	log.bodies[log.seq()-1] = nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/dgraph-io/ristretto/v2"
 
+	"trireme/internal/document"
 	"trireme/internal/position"
 )
 
@@ -39,15 +40,13 @@ func newMergedCache(bytes int64) (*mergedCache, error) {
 	return &mergedCache{cache}, nil
 }
 
-// cacheKey keeps names apart, whatever bytes are in them.
-func (v *view) cacheKey() string { return string(v.common) }
-
-func (c *mergedCache) get(v *view) (mergedDocument, bool) {
+// get finds a text that the document in this state can be folded from.
+func (c *mergedCache) get(p *place, state *document.State) (mergedDocument, bool) {
 	if c.cache == nil {
 		return mergedDocument{}, false
 	}
-	d, ok := c.cache.Get(v.cacheKey())
-	fits := ok && d.incarnation == v.state.Incarnation && d.base == v.state.Base.Position && d.head <= v.state.Head
+	d, ok := c.cache.Get(string(p.common))
+	fits := ok && d.incarnation == state.Incarnation && d.base == state.Base.Position && d.head <= state.Head
 	return d, fits
 }
 
@@ -55,7 +54,7 @@ func (c *mergedCache) put(v *view, text []byte) {
 	if c.cache == nil {
 		return
 	}
-	key := v.cacheKey()
+	key := string(v.common) // keeps names apart, whatever bytes are in them
 	c.cache.Set(key, mergedDocument{
 		incarnation: v.state.Incarnation, base: v.state.Base.Position, head: v.state.Head, text: text,
 	}, int64(len(key)+len(text)+128))

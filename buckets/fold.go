@@ -2,6 +2,7 @@ package buckets
 
 import (
 	"trireme/internal/contract"
+	"trireme/internal/document"
 	"trireme/internal/merge"
 )
 
@@ -9,6 +10,9 @@ import (
 // redos after it folded in order. It fails with [contract.Unmergeable] when a
 // stored text cannot be read as JSON.
 func (s *Store) Get(k contract.Key) (contract.DocumentReply, error) {
+	if reply, ok := s.cached(k); ok {
+		return reply, nil
+	}
 	v, err := s.view(k)
 	if err != nil {
 		return contract.DocumentReply{}, err
@@ -18,17 +22,32 @@ func (s *Store) Get(k contract.Key) (contract.DocumentReply, error) {
 	if err != nil {
 		return contract.DocumentReply{}, err
 	}
-	return v.reply(text, v.reads()), nil
+	return reply(&v.state, text, reads(&v.state)), nil
 }
 
-func (v *view) reply(text []byte, reads int) contract.DocumentReply {
-	return contract.DocumentReply{Patch: string(text), Reads: reads, Seq: v.state.Head, Incarnation: v.state.Incarnation.String()}
+// cached answers without a view of the database if the cache has the document as
+// it is now.
+func (s *Store) cached(k contract.Key) (contract.DocumentReply, bool) {
+	p := placeOf(k)
+	h, ok := s.heads.get(&p)
+	if !ok || readable(&h.state, &p) != nil {
+		return contract.DocumentReply{}, false
+	}
+	d, ok := s.merged.get(&p, &h.state)
+	if !ok || d.head != h.state.Head {
+		return contract.DocumentReply{}, false
+	}
+	return reply(&h.state, d.text, reads(&h.state)), true
+}
+
+func reply(s *document.State, text []byte, reads int) contract.DocumentReply {
+	return contract.DocumentReply{Patch: string(text), Reads: reads, Seq: s.Head, Incarnation: s.Incarnation.String()}
 }
 
 // mergedText folds the document, going on from the text that is cached for an
 // earlier head on the same base.
 func (s *Store) mergedText(v *view) ([]byte, error) {
-	if cached, ok := s.merged.get(v); ok {
+	if cached, ok := s.merged.get(&v.place, &v.state); ok {
 		if cached.head == v.state.Head {
 			return cached.text, nil
 		}
@@ -93,7 +112,7 @@ func (s *Store) Compute(k contract.Key, method string, seq int32) (contract.Docu
 	if err != nil {
 		return contract.DocumentReply{}, told(err)
 	}
-	return v.reply(text, 1), nil
+	return reply(&v.state, text, 1), nil
 }
 
 // headPatch folds the retained redos that end after seq; snapshots are ignored.

@@ -2,16 +2,17 @@ package buckets
 
 import (
 	"trireme/internal/contract"
+	"trireme/internal/document"
 	"trireme/internal/position"
 )
 
 // reads is what get answers as reads: one for a base, one for every retained
 // redo.
-func (v *view) reads() int {
-	if v.state.Base.Present {
-		return 1 + v.state.Redos.Count
+func reads(s *document.State) int {
+	if s.Base.Present {
+		return 1 + s.Redos.Count
 	}
-	return v.state.Redos.Count
+	return s.Redos.Count
 }
 
 // Parts returns what a document is folded from.
@@ -22,7 +23,7 @@ func (s *Store) Parts(k contract.Key) (contract.PartsReply, error) {
 	}
 	defer v.close()
 	reply := contract.PartsReply{
-		Redos: []string{}, Reads: v.reads(), Seq: v.state.Head, Incarnation: v.state.Incarnation.String(),
+		Redos: []string{}, Reads: reads(&v.state), Seq: v.state.Head, Incarnation: v.state.Incarnation.String(),
 	}
 	base, err := v.base()
 	if err != nil {
