@@ -255,7 +255,7 @@ func TestOutcome(t *testing.T) {
 		case last != nil && !errors.Is(err, last),
 			err != nil && refusal != nil && !errors.Is(err, refusal):
 			t.Fatalf("%v does not tell the last answer, %v, or the last refusal, %v", err, last, refusal)
-		case decides[last] && err != last:
+		case decides[last] && err != last: //nolint:errorlint // the very error, not one that wraps it
 			t.Fatalf("the decision %v came back as %v", last, err)
 		case last != nil && !decides[last] && errors.Is(err, ErrOutcomeUnknown) != unknown:
 			t.Fatalf("after %v: outcome unknown is %t, want %t: %v", told, !unknown, unknown, err)

@@ -48,7 +48,7 @@ func (s *Store) loadDigests() error {
 	return scan(s.db, []byte{tableBucket}, func(key, content []byte, damaged error) error {
 		bucket, err := bucketIn(key)
 		if err != nil || len(key) != 3 {
-			return nil // no bucket's row; Verify tells of it
+			return nil //nolint:nilerr // no bucket's row; Verify tells of it
 		}
 		var state BucketState
 		if err = damaged; err == nil {

@@ -121,7 +121,7 @@ func TestNobodyOutsideChangesALog(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			settle(t, s, outside, js)
+			settle(t, outside, js)
 			if st, err := js.Stream(t.Context(), "trireme-s1"); err != nil {
 				t.Error(err)
 			} else if n := st.CachedInfo().State.Consumers; !who.operator && n != 0 {
@@ -157,7 +157,7 @@ func echo(t *testing.T, s *Server) {
 
 // settle waits until what the attempts set going has ended: each party that answers
 // has answered something that came later.
-func settle(t *testing.T, s *Server, outside *nats.Conn, js jetstream.JetStream) {
+func settle(t *testing.T, outside *nats.Conn, js jetstream.JetStream) {
 	t.Helper()
 	if _, err := outside.Request("adama.v1.echo", []byte("x"), patience); err != nil {
 		t.Fatal(err)

@@ -52,7 +52,7 @@ func (l *serverLog) started() { l.up.Store(true) }
 func (l *serverLog) print(level slog.Level, format string, v []any) {
 	ctx := context.Background()
 	if l.log.Enabled(ctx, level) {
-		l.log.Log(ctx, level, strings.TrimSpace(fmt.Sprintf(format, v...)))
+		l.log.Log(ctx, level, strings.TrimSpace(fmt.Sprintf(format, v...))) //nolint:sloglint // the message is the NATS server's
 	}
 }
 

@@ -89,8 +89,8 @@ func TestServer(t *testing.T) {
 	if err := s.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if _, err := client.Get(s.URL() + "/status"); err == nil {
-		t.Error("the server answers after Close")
+	if reply, err := client.Get(s.URL() + "/status"); err == nil {
+		t.Error("the server answers after Close", reply.Body.Close())
 	}
 }
 

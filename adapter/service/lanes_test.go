@@ -1,6 +1,7 @@
 package service
 
 import (
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -72,10 +73,5 @@ func newLaneRequest(l *lanes, key string, writes bool) *laneRequest {
 
 // running asks the lane: what waits does not run.
 func (r *laneRequest) running(l *lanes) bool {
-	for _, w := range l.of[r.key].waiting {
-		if w == &r.request {
-			return false
-		}
-	}
-	return true
+	return !slices.Contains(l.of[r.key].waiting, &r.request)
 }

@@ -169,7 +169,10 @@ func TestWindows(t *testing.T) {
 		{
 			"the whole range of seqs",
 			[][2]int32{{math.MinInt32, math.MinInt32}, {math.MinInt32 + 1, 0}, {1, math.MaxInt32}},
-			math.MaxInt32, math.MaxInt32, window{1, true, 0}, window{3, false, 0}, 0,
+			math.MaxInt32, math.MaxInt32,
+			window{1, true, 0},
+			window{3, false, 0},
+			0,
 		},
 	}
 	for _, c := range cases {

@@ -99,9 +99,9 @@ func freeAddress(t testing.TB) string {
 func (d *daemon) url() string { return "nats://" + d.nats }
 
 // launch starts the process and does not wait for it.
-func (d *daemon) launch(args ...string) {
+func (d *daemon) launch() {
 	d.t.Helper()
-	d.cmd = exec.Command(program, append([]string{"serve", "--data", d.data, "--nats", d.nats, "--http", d.http}, args...)...)
+	d.cmd = exec.Command(program, "serve", "--data", d.data, "--nats", d.nats, "--http", d.http)
 	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
 	if err := d.cmd.Start(); err != nil {
 		d.t.Fatal(err)

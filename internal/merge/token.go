@@ -92,7 +92,7 @@ func decode(s string) string {
 			return string(append(out, s...))
 		}
 		out = append(out, s[:i]...)
-		n := 0
+		var n int
 		out, n = appendEscape(out, s[i:])
 		s = s[i+n:]
 	}
