@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"trireme/internal/contract"
@@ -269,4 +270,69 @@ func TestCloseMakesDurable(t *testing.T) {
 	if r, err := crashed.Replica("s1", birth); err != nil || r.Applied().Seq != 1 {
 		t.Errorf("applied %+v: %v", r.Applied(), err)
 	}
+}
+
+// TestCacheFollowsTheDocument changes a document in every way under its cached
+// text.
+func TestCacheFollowsTheDocument(t *testing.T) {
+	for _, heads := range []int64{-1, 1 << 20} {
+		log, s := newLog(), openTemp(t, Options{HeadBytes: heads})
+		log.batch(initial(testKey, update(0, 1, `{"n":1}`)))
+		steps := []struct {
+			change record.Change
+			want   string
+		}{
+			{patch(testKey, update(2, 2, `{"m":2}`)), `{"n":1,"m":2}`},
+			{snapshotAt(testKey, 2, 5, `{"base":2}`), `{"base":2}`},
+			{patch(testKey, update(3, 3, `{"m":3}`)), `{"base":2,"m":3}`},
+			{snapshotAt(testKey, 1, 5, `{"base":1}`), `{"base":1,"m":3}`},
+			{record.Change{Verb: record.Recover, Key: testKey, Seq: 3, Text: `{"r":3}`}, `{"r":3}`},
+			{record.Change{Verb: record.Recover, Key: testKey, Seq: 3, Text: `{"r":4}`}, `{"r":4}`},
+			{record.Change{Verb: record.Delete, Key: testKey, Phase: contract.PhaseMark}, ""},
+			{record.Change{Verb: record.Delete, Key: testKey, Phase: contract.PhaseAbort}, `{"r":4}`},
+			{remove(testKey), ""},
+			{initial(testKey, update(0, 3, `{"again":1}`)), `{"again":1}`},
+			{remove(testKey), ""},
+			{initial(testKey, update(0, 3, `{"third":1}`)), `{"third":1}`},
+		}
+		for i, step := range steps {
+			log.feed(t, s)
+			_, _ = s.Get(testKey) // so that the text before is cached
+			s.merged.cache.Wait()
+			log.batch(step.change)
+			log.feed(t, s)
+			for range 2 {
+				doc, err := s.Get(testKey)
+				if doc.Patch != step.want || (err != nil) != (step.want == "") {
+					t.Errorf("heads %d, step %d: %q, %v, want %q", heads, i, doc.Patch, err, step.want)
+				}
+				s.merged.cache.Wait()
+			}
+		}
+	}
+}
+
+// TestOverlapIsHarmless applies a log to a store whose documents are further than
+// its replica, as after a repair.
+func TestOverlapIsHarmless(t *testing.T) {
+	log := damageLog()
+	s := openTemp(t, Options{HeadBytes: -1})
+	log.feed(t, s)
+	want := dump(t, s)
+	s.mu.Lock()
+	clear(s.replicas)
+	s.mu.Unlock()
+	if err := s.db.Delete(append([]byte{tableStripe}, "s1"...), pebble.NoSync); err != nil {
+		t.Fatal(err)
+	}
+	if r := log.feed(t, s); r.Skipped() != 0 {
+		t.Errorf("%d skipped", r.Skipped())
+	}
+	got := dump(t, s)
+	for key, value := range want {
+		if got[key] != value {
+			t.Errorf("row %q is %q, was %q", key, got[key], value)
+		}
+	}
+	verified(t, s)
 }

@@ -40,7 +40,8 @@ func newMergedCache(bytes int64) (*mergedCache, error) {
 	return &mergedCache{cache}, nil
 }
 
-// get finds a text that the document in this state can be folded from.
+// get finds a text that the document in this state can be folded from: one of the
+// same incarnation and base, of this head or an earlier one.
 func (c *mergedCache) get(p *place, state *document.State) (mergedDocument, bool) {
 	if c.cache == nil {
 		return mergedDocument{}, false

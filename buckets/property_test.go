@@ -18,8 +18,12 @@ import (
 // names with everything that could confuse their order or their rows. The first
 // two are the same when joined by a zero byte.
 var names = []contract.Key{
-	{Space: "a", Key: "b\x00c"}, {Space: "a\x00b", Key: "c"}, {Space: "a", Key: "b"},
-	{Space: "a\x00", Key: "\x00\x01"}, {Space: "a\x01", Key: "ÿ"}, {Space: "space", Key: "key"},
+	{Space: "a", Key: "b\x00c"},
+	{Space: "a\x00b", Key: "c"},
+	{Space: "a", Key: "b"},
+	{Space: "a\x00", Key: "\x00\x01"},
+	{Space: "a\x01", Key: "ÿ"},
+	{Space: "space", Key: "key"},
 }
 
 var texts = []string{

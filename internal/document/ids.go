@@ -31,8 +31,8 @@ func (i *IDs) Forget(d digest.Digest) {
 	i.Sum = i.Sum.Sub(d)
 }
 
-// Forgettable tells how many ids, from the front, may go at time now: times are
-// those of all ids, oldest first, in Unix milliseconds of the log.
+// Forgettable tells how many ids, from the front, may go at time now. Times are
+// those of all ids of a document, oldest first, in Unix milliseconds of the log.
 func Forgettable(times []int64, now int64) int {
 	n := 0
 	for n < len(times)-KeepIDs && times[n] < now-KeepIDsFor {
