@@ -136,8 +136,6 @@ func (p *patcher) explain(err error) error {
 	switch {
 	case ok && errors.Is(err, adapter.ErrOutcomeUnknown):
 		return hint(err, "repeat the command with --seq %d --request-id %s, within two minutes: it acts once at most", p.update.SeqBegin, call.RequestID)
-	case errors.Is(err, adapter.ErrNotFound):
-		return hint(err, "`trireme doc put` creates it")
 	case errors.Is(err, adapter.ErrHeadDiffers):
 		return hint(err, "`trireme doc history` shows the head; without --seq the change goes on top of it")
 	}

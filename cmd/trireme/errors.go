@@ -44,7 +44,7 @@ func exitOf(err error) exitCode {
 		return exitFailed
 	case contract.NoOwner, contract.NoQuorum, contract.Deposed:
 		return exitUnreachable
-	case contract.Malformed:
+	case contract.Malformed, contract.TooLarge:
 		if call, ok := errors.AsType[*adapter.CallError](err); ok && call.Tries == 0 {
 			return exitUsage
 		}
@@ -76,6 +76,12 @@ func view(err error, exit exitCode) errorView {
 	if call, ok := errors.AsType[*adapter.CallError](err); ok && v.Code == contract.OutcomeUnknown {
 		v.Hint = "repeat the command with --request-id " + call.RequestID + ", within two minutes: it acts once at most"
 	}
+	switch v.Code { // what this program has for it
+	case contract.NotFound:
+		v.Hint = "`trireme doc put` creates it"
+	case contract.Unmergeable:
+		v.Hint = "`trireme doc get --parts` prints it unfolded"
+	}
 	if exit == exitUnreachable && v.Hint == "" {
 		v.Hint = "is a host running? `trireme serve` starts one; --server or NATS_URL say where it is"
 	}
@@ -99,7 +105,7 @@ func (a *app) finish(ctx context.Context, err error) int {
 		return int(exit) // the answer has told it
 	}
 	v := view(err, exit)
-	if exit == exitInterrupted {
+	if exit == exitInterrupted && v.Code == 0 {
 		v = errorView{Name: exit.name(), Message: "interrupted"}
 	}
 	if a.output == asJSON {

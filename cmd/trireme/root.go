@@ -41,10 +41,12 @@ func (a *app) root() *cobra.Command {
 		Args: cobra.ArbitraryArgs, RunE: group,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.check() },
 	}
+	wanted := a.output // also for what is wrong with the flags
 	flags := root.PersistentFlags()
 	flags.StringVarP(&a.server, "server", "s", cmp.Or(os.Getenv("NATS_URL"), nats.DefaultURL), "NATS `URL` of a host; NATS_URL when it is not given")
 	flags.StringVarP(&a.output, "output", "o", table, "how to write the answer: table or json")
 	flags.DurationVar(&a.timeout, "timeout", 25*time.Second, "how long to wait for an answer; the host holds a request for up to 20s")
+	a.output = wanted
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%v", err) })
 
 	const run, documents, look = "run", "documents", "look"
@@ -68,6 +70,7 @@ func group(cmd *cobra.Command, args []string) error {
 		return cmd.Help()
 	}
 	err := usage("unknown command %q for %q", args[0], cmd.CommandPath())
+	cmd.SuggestionsMinimumDistance = 2 // letters that differ
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		return hint(err, "did you mean %s?", strings.Join(near, " or "))
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -103,30 +102,14 @@ func (f *serveFlags) config(cmd *cobra.Command) (config.Config, error) {
 	return cfg, nil
 }
 
-// A testView is what `serve -t -o json` tells.
-type testView struct {
-	File   string `json:"file"`
-	Digest string `json:"digest"`
-	Valid  bool   `json:"valid"`
-}
-
-func (a *app) tested(file string, cfg config.Config) error {
-	return a.answer(testView{file, cfg.Digest, true}, func(w io.Writer) {
-		if file == "" {
-			fmt.Fprintln(w, "trireme: the configuration is valid (no file)")
-			return
-		}
-		fmt.Fprintf(w, "trireme: configuration file %s is valid (%s)\n", file, cfg.Digest)
-	})
-}
-
 // serve runs a host until ctx ends.
 func (a *app) serve(ctx context.Context, cfg config.Config, logger *slog.Logger, quiet bool) error {
 	defer ignoreHangUps(logger)()
 	h := &host.Host{Config: cfg, Version: thisBuild().Version, Logger: logger}
 	if err := h.Start(ctx); err != nil {
-		if ctx.Err() != nil {
-			return context.Canceled
+		if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+			logger.Info("closed before it served", "error", err)
+			return nil
 		}
 		return startFault(err)
 	}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+
+	"trireme/internal/config"
+)
+
+// A testView is what `serve -t -o json` tells: the file, and what would run.
+type testView struct {
+	Valid  bool       `json:"valid"`
+	File   string     `json:"file"`
+	Digest string     `json:"digest"`
+	Config configView `json:"config"`
+}
+
+// A configView is a configuration that may be shown: no passwords, and nothing
+// of what is passed on to NATS.
+type configView struct {
+	Host        string       `json:"host"`
+	Data        string       `json:"data"`
+	Listen      string       `json:"listen"`
+	HTTP        string       `json:"http"`
+	LogMax      int64        `json:"log_max_bytes"`  // 0 is chosen when the log is made
+	LogKeep     int64        `json:"log_keep_bytes"` // 0 is the default
+	Cache       int64        `json:"store_cache_bytes"`
+	Merged      int64        `json:"store_merged_bytes"`
+	Checkpoint  string       `json:"store_checkpoint"`
+	Hold        string       `json:"requests_hold"`
+	MaxInFlight int          `json:"requests_max_in_flight"`
+	MaxBytes    int          `json:"requests_max_bytes"`
+	Reserve     int64        `json:"disk_reserve_bytes"` // 0 is chosen from the disk
+	Clients     []clientView `json:"clients"`
+}
+
+type clientView struct {
+	User string `json:"user"`
+	Role string `json:"role"`
+}
+
+func (a *app) tested(file string, cfg config.Config) error {
+	v := testView{Valid: true, File: file, Digest: cfg.Digest, Config: viewConfig(cfg)}
+	return a.answer(v, v.print)
+}
+
+func viewConfig(c config.Config) configView {
+	v := configView{
+		Host: c.Host, Data: c.Data, Listen: c.Listen, HTTP: c.HTTP,
+		LogMax: c.Log.MaxBytes, LogKeep: c.Log.KeepBytes,
+		Cache: c.Store.CacheBytes, Merged: c.Store.MergedBytes, Checkpoint: c.Store.Checkpoint.String(),
+		Hold: c.Requests.Hold.String(), MaxInFlight: c.Requests.MaxInFlight, MaxBytes: c.Requests.MaxBytes,
+		Reserve: c.DiskReserve, Clients: []clientView{},
+	}
+	for _, client := range c.Clients {
+		v.Clients = append(v.Clients, clientView{client.User, client.Role})
+	}
+	return v
+}
+
+func (v *testView) print(w io.Writer) {
+	if v.File == "" {
+		fmt.Fprintln(w, "the configuration is valid; there is no file")
+	} else {
+		fmt.Fprintf(w, "configuration file %s is valid, %s\n", v.File, v.Digest)
+	}
+	c := v.Config
+	number := func(n int64) string { return strconv.FormatInt(n, 10) }
+	auto := func(n int64) string {
+		if n == 0 {
+			return "chosen from the disk"
+		}
+		return number(n)
+	}
+	lines := [][]string{
+		{"host", c.Host},
+		{"data", c.Data},
+		{"listen", c.Listen},
+		{"http", c.HTTP},
+		{"log.max_bytes", auto(c.LogMax)},
+		{"log.keep_bytes", number(c.LogKeep)},
+		{"store.cache_bytes", number(c.Cache)},
+		{"store.merged_bytes", number(c.Merged)},
+		{"store.checkpoint", c.Checkpoint},
+		{"requests.hold", c.Hold},
+		{"requests.max_in_flight", strconv.Itoa(c.MaxInFlight)},
+		{"requests.max_bytes", strconv.Itoa(c.MaxBytes)},
+		{"disk.reserve_bytes", auto(c.Reserve)},
+	}
+	for _, client := range c.Clients {
+		lines = append(lines, []string{"client " + client.User, client.Role})
+	}
+	fmt.Fprintln(w)
+	rows(w, lines)
+}
