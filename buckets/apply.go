@@ -98,7 +98,10 @@ func (t *tx) change(c *record.Change) error {
 	if !state.Position.Less(t.pos) {
 		return nil // applied already: repair has brought it
 	}
-	again, err := checkID(t.store.db, &p, c)
+	again := false
+	if c.ID != "" && !t.store.heads.isAbsent(&p, absence{c.ID, state.Position}) {
+		again, err = checkID(t.store.db, &p, c)
+	}
 	// Where the id's row is damaged the change goes on: the owner has looked the
 	// id up in its own copy.
 	switch err = t.spare(&p, err); {

@@ -5,6 +5,7 @@ import (
 
 	"trireme/internal/digest"
 	"trireme/internal/document"
+	"trireme/internal/position"
 )
 
 // A head is a document's state as it stands on disk. Its digest is the
@@ -23,15 +24,27 @@ type head struct {
 type headCache struct {
 	limit int // documents
 
-	mu sync.RWMutex
-	of map[string]head // by place.common
+	mu     sync.RWMutex
+	of     map[string]head    // by place.common
+	absent map[string]absence // by place.common
 }
+
+// An absence is a request id that a document is known not to remember, as long
+// as it stands at that position. The decision on a change has looked it up; its
+// application need not look again.
+type absence struct {
+	id string
+	at position.Position
+}
+
+// absences bounds how many are kept: more than one batch decides on.
+const absences = 8192
 
 // headSize is about what a head takes in memory, its key included.
 const headSize = 640
 
 func newHeadCache(bytes int64) *headCache {
-	return &headCache{limit: int(max(0, bytes) / headSize), of: map[string]head{}}
+	return &headCache{limit: int(max(0, bytes) / headSize), of: map[string]head{}, absent: map[string]absence{}}
 }
 
 func (c *headCache) get(p *place) (head, bool) {
@@ -39,6 +52,24 @@ func (c *headCache) get(p *place) (head, bool) {
 	defer c.mu.RUnlock()
 	h, ok := c.of[string(p.common)]
 	return h, ok
+}
+
+// noteAbsent remembers that the document at that position does not know the id.
+func (c *headCache) noteAbsent(p *place, a absence) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.absent) >= absences {
+		clear(c.absent)
+	}
+	c.absent[string(p.common)] = a
+}
+
+// isAbsent reports whether the document at that position is known not to know
+// the id.
+func (c *headCache) isAbsent(p *place, a absence) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.absent[string(p.common)] == a
 }
 
 // A changedHead is one that a record has changed and that is not committed yet.
