@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,10 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
@@ -29,22 +28,22 @@ type reading struct {
 	cpu       time.Duration // of the server, per operation
 }
 
-// A contestant does one operation for a client.
+// A contestant is a server with what one client asks it, again and again.
 type contestant struct {
-	name  string
-	start func(ctx context.Context, s settings, dir string) (*process, error)
-	// client returns what one client does again and again.
-	client func(nc *nats.Conn, n int) (func() error, error)
+	name    string
+	start   func(ctx context.Context, s settings, dir string) (*process, error)
+	prepare func(nc *nats.Conn, clients int) error
+	client  func(n int) client
 }
 
 // peers compares 256-byte patches with bare publishes of 256 bytes to a stream
 // with one replica, both synced before they are acknowledged.
 func peers(ctx context.Context, s settings) error {
 	contestants := []contestant{
-		{"JetStream R1", func(ctx context.Context, _ settings, dir string) (*process, error) { return startRaw(ctx, dir) }, publisher},
+		{"JetStream R1", func(ctx context.Context, _ settings, dir string) (*process, error) { return startRaw(ctx, dir) }, createStream, newPublisher},
 		{"Trireme", func(ctx context.Context, s settings, dir string) (*process, error) {
 			return startHost(ctx, s.program, dir)
-		}, patcher},
+		}, createDocuments, newPatcher},
 	}
 	fmt.Printf("| clients | bare JetStream R1 | p50 | p99 | Trireme | p50 | p99 | throughput | p50 ratio | CPU/op bare | CPU/op Trireme |\n|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, clients := range []int{1, 16, 64, 256} {
@@ -82,116 +81,103 @@ func contest(ctx context.Context, s settings, c contestant, clients int, dir str
 		return r, err
 	}
 	defer func() { err = errors.Join(err, p.stop()) }()
-	return drive(p, c.client, clients, s.duration)
-}
-
-// drive runs the clients on one connection for every 16 of them.
-func drive(p *process, client func(*nats.Conn, int) (func() error, error), clients int, duration time.Duration) (reading, error) {
-	var conns []*nats.Conn
-	defer func() {
-		for _, nc := range conns {
-			nc.Close()
-		}
-	}()
-	acts := make([]func() error, clients)
-	for i := range acts {
-		if i%16 == 0 {
-			nc, err := nats.Connect(p.nats)
-			if err != nil {
-				return reading{}, err
-			}
-			conns = append(conns, nc)
-		}
-		var err error
-		if acts[i], err = client(conns[i/16], i); err != nil {
-			return reading{}, err
-		}
+	nc, err := nats.Connect(p.nats)
+	if err != nil {
+		return r, err
+	}
+	defer nc.Close()
+	if err := c.prepare(nc, clients); err != nil {
+		return r, err
 	}
 	before, err := p.cpu()
 	if err != nil {
-		return reading{}, err
+		return r, err
 	}
-	histogram, took, err := load(acts, duration)
+	histogram, took, err := drive(p.nats, c.client, clients, s.duration)
 	if err != nil {
-		return reading{}, err
+		return r, err
 	}
 	after, err := p.cpu()
-	if err != nil {
-		return reading{}, err
-	}
 	n := histogram.TotalCount()
 	return reading{
 		perSecond: float64(n) / took.Seconds(),
 		p50:       time.Duration(histogram.ValueAtQuantile(50)),
 		p99:       time.Duration(histogram.ValueAtQuantile(99)),
 		cpu:       (after - before) / time.Duration(max(1, n)),
-	}, nil
+	}, err
 }
 
-func load(acts []func() error, duration time.Duration) (*hdrhistogram.Histogram, time.Duration, error) {
-	total := hdrhistogram.New(1000, int64(time.Minute), 3)
-	var mu sync.Mutex
-	var first error
-	var wg sync.WaitGroup
-	began := time.Now()
-	for _, act := range acts {
-		wg.Go(func() {
-			h := hdrhistogram.New(1000, int64(time.Minute), 3)
-			var err error
-			for now := time.Now(); err == nil && now.Sub(began) < duration; {
-				err = act()
-				next := time.Now()
-				_ = h.RecordValue(int64(next.Sub(now))) // over a minute is an error of act
-				now = next
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			total.Merge(h)
-			first = errors.Join(first, err)
-		})
-	}
-	wg.Wait()
-	return total, time.Since(began), first
-}
-
-func publisher(nc *nats.Conn, n int) (func() error, error) {
+func createStream(nc *nats.Conn, _ int) error {
 	js, err := jetstream.New(nc)
 	if err != nil {
-		return nil, err
-	}
-	if n == 0 {
-		if _, err := js.CreateStream(context.Background(), jetstream.StreamConfig{Name: "bare", Subjects: []string{"bare"}, Storage: jetstream.FileStorage}); err != nil {
-			return nil, err
-		}
-	}
-	payload := []byte(strings.Repeat("x", payloadBytes))
-	return func() error {
-		_, err := js.Publish(context.Background(), "bare", payload)
 		return err
-	}, nil
+	}
+	_, err = js.CreateStream(context.Background(), jetstream.StreamConfig{Name: "bare", Subjects: []string{"bare"}, Storage: jetstream.FileStorage})
+	return err
 }
 
-// patcher patches a document of its own, as Adama would: one patch in flight,
-// each under a request id, payloadBytes of redo, undo and request.
-func patcher(nc *nats.Conn, n int) (func() error, error) {
-	key := fmt.Sprintf("doc-%d", n)
-	if err := ask(nc, contract.OpInitialize, contract.InitializeRequest{Space: "perf", Key: key, Patch: contract.Update{SeqEnd: 1, Redo: `{}`, Undo: `{}`, UpdateType: contract.Internal}}, ""); err != nil {
-		return nil, err
+// A publisher publishes the same payload, and waits for the acknowledgement.
+type publisher struct{ payload []byte }
+
+func newPublisher(int) client { return &publisher{[]byte(strings.Repeat("x", payloadBytes))} }
+
+func (p *publisher) next(m *nats.Msg) { m.Subject, m.Data = "bare", p.payload }
+
+func (p *publisher) check(reply *nats.Msg) error {
+	if !bytes.Contains(reply.Data, []byte(`"seq":`)) {
+		return fmt.Errorf("publish: %s", reply.Data)
 	}
-	// The body is put together by hand: what a client spends on its JSON is not
-	// what is measured, and it shares the machine with what is.
-	head := `{"space":"perf","key":"` + key + `","patches":[{"seq_begin":`
-	redo := `,"update_type":"AddUserData","redo":"{\"t\":\"` + strings.Repeat("x", payloadBytes-40) + `\",\"n\":`
-	seq, body := int64(1), []byte(nil)
-	return func() error {
-		seq++
-		body = strconv.AppendInt(append(body[:0], head...), seq, 10)
-		body = strconv.AppendInt(append(body, `,"seq_end":`...), seq, 10)
-		body = strconv.AppendInt(append(body, redo...), seq, 10)
-		body = strconv.AppendInt(append(body, `}","undo":"{\"n\":`...), seq-1, 10)
-		body = append(body, `}"}]}`...)
-		return send(nc, contract.OpPatch, body, key+"-"+strconv.FormatInt(seq, 10))
-	}, nil
+	return nil
+}
+
+func documentName(n int) string { return fmt.Sprintf("doc-%d", n) }
+
+func createDocuments(nc *nats.Conn, clients int) error {
+	for n := range clients {
+		first := contract.Update{SeqEnd: 1, Redo: `{}`, Undo: `{}`, UpdateType: contract.Internal}
+		if err := ask(nc, contract.OpInitialize, contract.InitializeRequest{Space: "perf", Key: documentName(n), Patch: first}, ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A patcher patches a document of its own, as Adama would: one patch in flight,
+// each under a request id, payloadBytes of redo and undo. The body is put together
+// by hand: what a client spends on its JSON is not what is measured, and it shares
+// the machine with what is.
+type patcher struct {
+	key, head, redo string
+	seq             int64
+	body            []byte
+}
+
+func newPatcher(n int) client {
+	key := documentName(n)
+	return &patcher{
+		key:  key,
+		head: `{"space":"perf","key":"` + key + `","patches":[{"seq_begin":`,
+		redo: `,"update_type":"AddUserData","redo":"{\"t\":\"` + strings.Repeat("x", payloadBytes-40) + `\",\"n\":`,
+		seq:  1,
+	}
+}
+
+func (p *patcher) next(m *nats.Msg) {
+	p.seq++
+	b := strconv.AppendInt(append(p.body[:0], p.head...), p.seq, 10)
+	b = strconv.AppendInt(append(b, `,"seq_end":`...), p.seq, 10)
+	b = strconv.AppendInt(append(b, p.redo...), p.seq, 10)
+	b = strconv.AppendInt(append(b, `}","undo":"{\"n\":`...), p.seq-1, 10)
+	p.body = append(b, `}"}]}`...)
+	m.Subject, m.Data = contract.SubjectPrefix+contract.OpPatch, p.body
+	m.Header = nats.Header{contract.HeaderRequestID: {p.key + "-" + strconv.FormatInt(p.seq, 10)}}
+}
+
+func (p *patcher) check(reply *nats.Msg) error {
+	if string(reply.Data) != "{}" {
+		return fmt.Errorf("patch: %s", reply.Data)
+	}
+	return nil
 }
 
 func ask(nc *nats.Conn, op string, request any, id string) error {
@@ -199,10 +185,6 @@ func ask(nc *nats.Conn, op string, request any, id string) error {
 	if err != nil {
 		return err
 	}
-	return send(nc, op, body, id)
-}
-
-func send(nc *nats.Conn, op string, body []byte, id string) error {
 	m := &nats.Msg{Subject: contract.SubjectPrefix + op, Data: body}
 	if id != "" {
 		m.Header = nats.Header{contract.HeaderRequestID: {id}}
