@@ -98,10 +98,7 @@ func (t *tx) change(c *record.Change) error {
 	if !state.Position.Less(t.pos) {
 		return nil // applied already: repair has brought it
 	}
-	again := false
-	if c.ID != "" && !t.store.heads.isAbsent(&p, absence{c.ID, state.Position}) {
-		again, err = checkID(t.store.db, &p, c)
-	}
+	again, err := t.store.checkID(&p, c)
 	// Where the id's row is damaged the change goes on: the owner has looked the
 	// id up in its own copy.
 	switch err = t.spare(&p, err); {
@@ -121,10 +118,13 @@ func (t *tx) change(c *record.Change) error {
 		return err
 	}
 	state.Touch(t.pos)
-	if err := t.remember(&p, c, &state.IDs); err != nil {
+	ids, err := t.remember(&p, c, &state.IDs)
+	if err != nil {
 		return err
 	}
-	return t.putState(&p, &before, &state)
+	after, err := t.putState(&p, &before, &state)
+	t.heads = append(t.heads, changedHead{p.common, after, c.ID, ids})
+	return err
 }
 
 // effect does what the verb says.
@@ -221,7 +221,7 @@ func (t *tx) deleteEntries(p *place) error {
 }
 
 // putState writes the document's row and moves its bucket's digest.
-func (t *tx) putState(p *place, before *head, state *document.State) error {
+func (t *tx) putState(p *place, before *head, state *document.State) (head, error) {
 	b, ok := t.buckets[p.bucket]
 	if !ok {
 		b = t.store.digests.get(p.bucket)
@@ -234,9 +234,8 @@ func (t *tx) putState(p *place, before *head, state *document.State) error {
 	}
 	b.Digest = b.Digest.Add(after.digest)
 	b.Position = t.pos
-	t.heads = append(t.heads, changedHead{p.common, after})
 	t.buckets[p.bucket] = b
-	return t.put(key, t.scratch)
+	return after, t.put(key, t.scratch)
 }
 
 func (t *tx) putBuckets() error {

@@ -21,21 +21,13 @@ type Verdict struct {
 // [contract.Error]; other errors are the database's.
 func (s *Store) Decide(c *record.Change) (Verdict, error) {
 	p := placeOf(c.Key)
-	// The head FIRST: an id that comes in after it moves the position too, so what
-	// is noted as absent is not taken for the new state.
+	done, err := s.checkID(&p, c)
+	if err != nil || done {
+		return Verdict{Done: done}, told(err)
+	}
 	h, err := s.head(&p)
-	if err != nil && !errors.Is(err, ErrDamaged) {
-		return Verdict{}, err
-	}
-	done, idErr := checkID(s.db, &p, c)
-	if idErr != nil || done {
-		return Verdict{Done: done}, told(idErr)
-	}
 	if err != nil {
 		return Verdict{}, told(err)
-	}
-	if c.ID != "" {
-		s.heads.noteAbsent(&p, absence{c.ID, h.state.Position})
 	}
 	state := &h.state
 	if err := state.Refuse(c); err != nil {

@@ -5,7 +5,6 @@ import (
 
 	"trireme/internal/digest"
 	"trireme/internal/document"
-	"trireme/internal/position"
 )
 
 // A head is a document's state as it stands on disk. Its digest is the
@@ -24,58 +23,49 @@ type head struct {
 type headCache struct {
 	limit int // documents
 
-	mu     sync.RWMutex
-	of     map[string]head    // by place.common
-	absent map[string]absence // by place.common
+	mu  sync.RWMutex
+	of  map[string]keptHead // by place.common
+	ids int                 // in all of them
 }
 
-// An absence is a request id that a document is known not to remember, as long
-// as it stands at that position. The decision on a change has looked it up; its
-// application need not look again.
-type absence struct {
-	id string
-	at position.Position
+type keptHead struct {
+	head
+	ids *idSet // complete; nil when it is not known
 }
 
-// absences bounds how many are kept: more than one batch decides on.
-const absences = 8192
-
-// headSize is about what a head takes in memory, its key included.
-const headSize = 640
+// headSize is about what a head takes in memory, its key and a few request ids
+// included; idSize what one more id takes in a document that has many.
+const (
+	headSize = 896
+	idSize   = 24
+)
 
 func newHeadCache(bytes int64) *headCache {
-	return &headCache{limit: int(max(0, bytes) / headSize), of: map[string]head{}, absent: map[string]absence{}}
+	return &headCache{limit: int(max(0, bytes) / headSize), of: map[string]keptHead{}}
 }
 
 func (c *headCache) get(p *place) (head, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	h, ok := c.of[string(p.common)]
-	return h, ok
+	return h.head, ok
 }
 
-// noteAbsent remembers that the document at that position does not know the id.
-func (c *headCache) noteAbsent(p *place, a absence) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.absent) >= absences {
-		clear(c.absent)
-	}
-	c.absent[string(p.common)] = a
-}
-
-// isAbsent reports whether the document at that position is known not to know
-// the id.
-func (c *headCache) isAbsent(p *place, a absence) bool {
+// lacks reports whether the document is known not to remember the id. When it
+// is not known, the database has to be asked.
+func (c *headCache) lacks(p *place, id string) bool {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return c.absent[string(p.common)] == a
+	ids := c.of[string(p.common)].ids
+	return ids != nil && !ids.has(hashID(id))
 }
 
 // A changedHead is one that a record has changed and that is not committed yet.
 type changedHead struct {
 	common []byte
 	head   head
+	id     string // that the change has brought, "" for none
+	ids    *idSet // all that it has now, where the change has read them; else nil
 }
 
 func (c *headCache) put(changed []changedHead) {
@@ -85,14 +75,38 @@ func (c *headCache) put(changed []changedHead) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range changed {
-		c.of[string(changed[i].common)] = changed[i].head
+		c.putOne(&changed[i])
 	}
 	for old := range c.of {
-		if len(c.of) <= c.limit {
+		if len(c.of)+c.ids*idSize/headSize <= c.limit {
 			return
 		}
-		delete(c.of, old)
+		c.drop(old)
 	}
+}
+
+// putOne replaces a head. A document that remembers just the id of this change
+// had none before, so its set is complete.
+func (c *headCache) putOne(h *changedHead) {
+	ids := c.drop(string(h.common))
+	switch {
+	case h.ids != nil:
+		ids = h.ids
+	case h.id != "" && h.head.state.IDs.Count == 1:
+		ids = newIDSet(h.id)
+	case h.id != "" && ids != nil:
+		ids.add(hashID(h.id))
+	}
+	c.of[string(h.common)] = keptHead{h.head, ids}
+	c.ids += ids.len()
+}
+
+// drop forgets a head and returns its ids.
+func (c *headCache) drop(common string) *idSet {
+	ids := c.of[common].ids
+	c.ids -= ids.len()
+	delete(c.of, common)
+	return ids
 }
 
 // head finds the state of a document, in memory or on disk.

@@ -54,11 +54,11 @@ func findID(r pebble.Reader, p *place, id string) (row idRow, found bool, err er
 
 // checkID tells whether the change has taken effect already under its request
 // id. An id that was used for something else is refused.
-func checkID(r pebble.Reader, p *place, c *record.Change) (done bool, err error) {
-	if c.ID == "" {
+func (s *Store) checkID(p *place, c *record.Change) (done bool, err error) {
+	if c.ID == "" || s.heads.lacks(p, c.ID) {
 		return false, nil
 	}
-	row, found, err := findID(r, p, c.ID)
+	row, found, err := findID(s.db, p, c.ID)
 	if err != nil || !found {
 		return false, err
 	}
@@ -69,33 +69,36 @@ func checkID(r pebble.Reader, p *place, c *record.Change) (done bool, err error)
 	return true, nil
 }
 
-// remember notes the change's request id and forgets old ones.
-func (t *tx) remember(p *place, c *record.Change, ids *document.IDs) error {
+// remember notes the change's request id and forgets old ones; then it returns
+// all that are left.
+func (t *tx) remember(p *place, c *record.Change, ids *document.IDs) (all *idSet, err error) {
 	if c.ID == "" {
-		return nil
+		return nil, nil
 	}
 	t.scratch = c.Fingerprint(t.scratch[:0])
 	row := idRow{position: t.pos, time: t.time, fingerprint: digest.Fingerprint(t.scratch)}
 	t.scratch = row.append(t.scratch[:0])
 	if err := t.put(p.id(c.ID), t.scratch); err != nil {
-		return err
+		return nil, err
 	}
 	if ids.Remember(row.digest(c.ID)) {
-		return t.forget(p, ids)
+		return t.forget(p, c.ID, ids)
 	}
-	return nil
+	return nil, nil
 }
 
 // forget removes the ids that may go. It reads those that were there before this
 // change; the one that the change brings stays in any case. Damaged ones stay
-// too: nobody knows their time.
-func (t *tx) forget(p *place, ids *document.IDs) error {
+// too: nobody knows their time. It returns all that stay, or nil when damage hides
+// some.
+func (t *tx) forget(p *place, brought string, ids *document.IDs) (*idSet, error) {
 	prefix := p.row(tableID)
 	type known struct {
 		id  string
 		row idRow
 	}
 	var list []known
+	whole := true
 	err := scan(t.store.db, prefix, func(key, content []byte, err error) error {
 		var row idRow
 		if err == nil {
@@ -104,22 +107,32 @@ func (t *tx) forget(p *place, ids *document.IDs) error {
 		if err == nil {
 			list = append(list, known{string(key[len(prefix):]), row})
 		}
+		whole = whole && err == nil
 		return t.spare(p, err)
 	})
+	whole = whole && err == nil
 	if err := t.spare(p, err); err != nil {
-		return err
+		return nil, err
 	}
 	slices.SortFunc(list, func(a, b known) int { return a.row.position.Compare(b.row.position) })
 	times := make([]int64, 0, len(list)+1)
 	for i := range list {
 		times = append(times, list[i].row.time)
 	}
-	for _, old := range list[:document.Forgettable(append(times, t.time), t.time)] {
+	gone := document.Forgettable(append(times, t.time), t.time)
+	for _, old := range list[:gone] {
 		ids.Forget(old.row.digest(old.id))
 		if err := t.batch.Delete(p.id(old.id), nil); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	ids.Kept = ids.Count
-	return nil
+	if !whole {
+		return nil, nil
+	}
+	left := newIDSet(brought)
+	for _, kept := range list[gone:] {
+		left.add(hashID(kept.id))
+	}
+	return left, nil
 }
