@@ -23,7 +23,8 @@ func newServerLog(log *slog.Logger) *serverLog {
 
 const levelTrace = slog.LevelDebug - 4
 
-func (l *serverLog) Noticef(format string, v ...any) { l.print(slog.LevelInfo, format, v) }
+// Noticef is for whoever debugs: what matters of a start the host says itself.
+func (l *serverLog) Noticef(format string, v ...any) { l.print(slog.LevelDebug, format, v) }
 func (l *serverLog) Errorf(format string, v ...any)  { l.print(slog.LevelError, format, v) }
 func (l *serverLog) Debugf(format string, v ...any)  { l.print(slog.LevelDebug, format, v) }
 func (l *serverLog) Tracef(format string, v ...any)  { l.print(levelTrace, format, v) }

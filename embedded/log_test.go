@@ -29,12 +29,12 @@ func (l *lines) String() string {
 
 func TestServerLogsToOurLogger(t *testing.T) {
 	var out lines
-	s := started(t, &Server{Logger: slog.New(slog.NewTextHandler(&out, nil))})
+	s := started(t, &Server{Logger: slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	text := out.String()
-	for _, piece := range []string{`level=INFO msg="Server is ready" component=nats`, `msg="Server Exiting.." component=nats`} {
+	for _, piece := range []string{`level=DEBUG msg="Server is ready" component=nats`, `msg="Server Exiting.." component=nats`} {
 		if !strings.Contains(text, piece) {
 			t.Errorf("the log lacks %s:\n%s", piece, text)
 		}
@@ -60,7 +60,7 @@ func TestLevels(t *testing.T) {
 		t.Errorf("fatal: %v", err)
 	}
 	log.Fatalf("third")
-	want := `level=INFO msg="a 1" component=nats
+	want := `level=DEBUG msg="a 1" component=nats
 level=WARN msg="b two" component=nats
 level=ERROR msg=c component=nats
 level=DEBUG msg=d component=nats

@@ -47,6 +47,8 @@ func wants(command string) []string {
 	switch {
 	case strings.Contains(command, "adama.v1.get"):
 		return []string{`{"patch":"{\"topic\":\"rowing\",\"oars\":170}","reads":2,"seq":2,"incarnation":"1-2"}`}
+	case strings.Contains(command, "service info"):
+		return []string{"adama.v1.initialize", "adama.v1.history"}
 	case strings.Contains(command, "doc get"):
 		return []string{`{"topic":"roses","open":true}`}
 	case strings.Contains(command, "stream view"):

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"trireme/internal/semver"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 )
@@ -28,7 +30,7 @@ type StatusService struct{ service micro.Service }
 // status is called for each request.
 func StartStatusService(nc *nats.Conn, host, version string, status func() Status) (*StatusService, error) {
 	service, err := micro.AddService(nc, micro.Config{
-		Name: ServiceName, Version: semantic(version), Description: "Trireme's hosts: what state they are in",
+		Name: ServiceName, Version: semver.Of(version), Description: "Trireme's hosts: what state they are in",
 		Metadata: map[string]string{"host": host},
 	})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nuid"
 
 	"trireme/internal/contract"
+	"trireme/internal/semver"
 )
 
 // The service speaks the discovery protocol of NATS micro services (ADR-32), so
@@ -52,7 +53,7 @@ func (s *stats) of(op *operation) *micro.EndpointStats {
 
 func (s *Service) identify() micro.ServiceIdentity {
 	return micro.ServiceIdentity{
-		Name: contract.ServiceName, ID: nuid.Next(), Version: s.Version,
+		Name: contract.ServiceName, ID: nuid.Next(), Version: semver.Of(s.Version),
 		Metadata: map[string]string{"host": s.Host},
 	}
 }

@@ -38,7 +38,7 @@ type Service struct {
 	Conn      *nats.Conn                                              // in the clients' account; the service does not close it
 	Store     *buckets.Store                                          // required
 	Host      string                                                  // this host's name; required
-	Version   string                                                  // of the program, semantic; 0.0.0 when empty
+	Version   string                                                  // of the program; told as 0.0.0 when it is not a semantic one
 	Layout    func() layout.Layout                                    // required
 	Committer func(stripe string) Committer                           // nil for a stripe that is not here; required
 	Logger    *slog.Logger                                            // nothing is logged when nil
@@ -58,9 +58,10 @@ type Service struct {
 	inbox    chan *nats.Msg // what has arrived, in order; nil is the last
 	admitted chan struct{}  // closed when the last of them is on its way
 
-	mu   sync.Mutex
-	subs []*nats.Subscription
-	of   map[string][]*nats.Subscription // of the partitions of a stripe
+	mu     sync.Mutex
+	closed bool
+	subs   []*nats.Subscription
+	of     map[string][]*nats.Subscription // of the partitions of a stripe
 
 	stop context.CancelFunc
 	wait sync.WaitGroup
@@ -112,9 +113,6 @@ func (s *Service) defaults() {
 	if s.MaxBytes == 0 {
 		s.MaxBytes = 512 << 20
 	}
-	if s.Version == "" {
-		s.Version = "0.0.0"
-	}
 	if s.Logger == nil {
 		s.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -148,7 +146,7 @@ func (s *Service) subscribe() error {
 func (s *Service) Serve(stripe string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.of[stripe]) > 0 {
+	if s.closed || len(s.of[stripe]) > 0 {
 		return nil
 	}
 	for _, p := range s.Layout().PartitionsOf(stripe) {
@@ -183,9 +181,11 @@ func (s *Service) unsubscribe(subs []*nats.Subscription) {
 func (s *Service) Close(ctx context.Context) error {
 	s.mu.Lock()
 	s.unsubscribe(s.subs)
-	for _, subs := range s.of {
+	for stripe, subs := range s.of {
 		s.unsubscribe(subs)
+		delete(s.of, stripe)
 	}
+	s.closed = true
 	s.mu.Unlock()
 	// After the flush nothing more arrives; nil is the last to come.
 	err := s.Conn.FlushWithContext(ctx)

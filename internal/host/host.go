@@ -29,7 +29,7 @@ import (
 // A Host is one running daemon. Set the fields, then Start. A Host starts once.
 type Host struct {
 	Config  config.Config
-	Version string       // of the program, semantic
+	Version string       // of the program
 	Logger  *slog.Logger // nothing is logged when nil
 
 	layout  layout.Layout
@@ -57,8 +57,9 @@ type Host struct {
 }
 
 // Start starts the host and returns when it serves: the log is applied, every
-// stripe claimed, and requests are taken. HTTP answers from early on, so that a
-// long start can be watched. When Start fails it has undone what it did.
+// stripe claimed, and requests are taken. HTTP and the status service answer from
+// early on, so that a long start can be watched. When Start fails it has undone
+// what it did.
 func (h *Host) Start(ctx context.Context) error {
 	if err := h.Config.Validate(); err != nil {
 		return fmt.Errorf("configuration: %w", err)
@@ -102,6 +103,9 @@ func (h *Host) start(ctx context.Context) error {
 			h.http = nil
 			return err
 		}
+	}
+	if h.status, err = ops.StartStatusService(h.clients, h.Config.Host, h.Version, h.Status); err != nil {
+		return err
 	}
 	h.store, err = buckets.Open(filepath.Join(h.Config.Data, "store"), buckets.Options{
 		CacheBytes: h.Config.Store.CacheBytes, MergedBytes: h.Config.Store.MergedBytes,
@@ -180,11 +184,6 @@ func (h *Host) startService(ctx context.Context) error {
 	h.mu.Unlock()
 	h.follow()
 	h.wait.Go(func() { h.followOwners(ctx) })
-	status, err := ops.StartStatusService(h.clients, h.Config.Host, h.Version, h.Status)
-	if err != nil {
-		return err
-	}
-	h.status = status
 	return nil
 }
 
@@ -218,12 +217,11 @@ func (h *Host) Close(ctx context.Context) error {
 		h.stop()
 	}
 	h.wait.Wait()
-	if h.store != nil {
-		add("store", h.store.Close())
-		h.store = nil
-	}
 	if h.http != nil {
 		add("HTTP", h.http.Close(ctx))
+	}
+	if h.store != nil { // AFTER everything that asks it
+		add("store", h.store.Close())
 	}
 	if h.server != nil {
 		add("server", h.server.Close())

@@ -37,7 +37,8 @@ func (h *Host) Status() ops.Status {
 	st := ops.Status{
 		Host: h.Config.Host, Version: h.Version, Started: h.started, Layout: h.layout.Version,
 		NATS: h.NATS(), HTTP: h.HTTP(), Ready: ready, Stripes: []ops.Stripe{},
-		Disk: h.diskStatus(),
+		Disk:     h.diskStatus(),
+		Requests: ops.Requests{MaxInFlight: h.Config.Requests.MaxInFlight, MaxBytes: h.Config.Requests.MaxBytes},
 	}
 	for _, s := range stripes {
 		st.Stripes = append(st.Stripes, h.stripeStatus(s))

@@ -130,8 +130,8 @@ func (h *Host) progress(stripe string) func(streams.Progress) {
 	}
 }
 
-// ownerEvent feeds metrics and log, and notes that ownership has changed. It runs
-// on the owner's goroutines.
+// ownerEvent feeds the metrics, and notes that ownership may have changed. What
+// the owner logs itself is not logged again. It runs on the owner's goroutines.
 func (h *Host) ownerEvent(stripe string, e streams.Event) {
 	switch e := e.(type) {
 	case streams.Committed:
@@ -139,19 +139,14 @@ func (h *Host) ownerEvent(stripe string, e streams.Event) {
 		return
 	case streams.Claimed:
 		h.metrics.Claimed(stripe)
-		h.Logger.Info("stripe claimed", "stripe", stripe, "epoch", e.Epoch.String(), "took", e.Took)
 	case streams.Lost:
 		h.metrics.Lost(stripe)
-		h.Logger.Warn("stripe lost", "stripe", stripe, "epoch", e.Epoch.String(), "error", e.Err)
 	case streams.Refused:
+		h.metrics.Refused(stripe, e.Changes)
 		h.Logger.Warn("changes refused", "stripe", stripe, "changes", e.Changes, "error", e.Err)
 	case streams.Trimmed:
 		h.metrics.Trimmed(stripe)
 		h.Logger.Info("log trimmed", "stripe", stripe, "below", e.Below, "bytes", e.Log.Bytes)
-	case streams.Stopped:
-		if e.Err != nil {
-			h.Logger.Error("stripe stopped", "stripe", stripe, "error", e.Err)
-		}
 	}
 	select {
 	case h.changed <- struct{}{}:

@@ -1,4 +1,5 @@
-package ops
+// Package semver makes versions that NATS micro services take.
+package semver
 
 import "regexp"
 
@@ -7,8 +8,9 @@ var semver = regexp.MustCompile(`^v?((?:0|[1-9]\d*)\.(?:0|[1-9]\d*)\.(?:0|[1-9]\
 	`(?:-(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*)?` +
 	`(?:\+[0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*)?)$`)
 
-// semantic is the version as the micro library wants it.
-func semantic(version string) string {
+// Of is the version as micro services tell theirs: without a leading v, and 0.0.0
+// for what is no semantic version, such as the hash of a commit.
+func Of(version string) string {
 	if m := semver.FindStringSubmatch(version); m != nil {
 		return m[1]
 	}
