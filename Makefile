@@ -63,7 +63,7 @@ microbench: ## run the Go benchmarks that match BENCH (.) for BENCHTIME (1s) eac
 
 .PHONY: drill
 drill: ## run the fault drills at full length (they are short in `make test`)
-	TRIREME_DRILL=1 $(TESTSUM) -run Drill -v -count 1 -timeout 80m $(TESTFLAGS) ./...
+	TRIREME_DRILL=1 go test -run Drill -v -count 1 -timeout 80m $(TESTFLAGS) ./internal/drill
 
 .PHONY: clean
 clean: ## remove what build made; data stays

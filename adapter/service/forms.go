@@ -1,6 +1,8 @@
 package service
 
 import (
+	"strconv"
+
 	"trireme/internal/contract"
 	"trireme/internal/position"
 	"trireme/internal/record"
@@ -183,3 +185,5 @@ func incarnation(s string) (position.Position, error) {
 	}
 	return p, nil
 }
+
+func indexed(field string, i int) string { return field + "[" + strconv.Itoa(i) + "]" }

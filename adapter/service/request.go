@@ -152,7 +152,7 @@ func (r *request) Done(err error) {
 		r.answer(reply{}, refusal(err))
 	case r.refused != nil:
 		r.answer(reply{}, r.refused)
-	case r.read != nil:
+	case r.read != nil && r.phase.Load() != answered:
 		go r.serveRead()
 		return
 	default:
@@ -171,6 +171,16 @@ func (r *request) serveRead() {
 	}
 	r.answer(body, err)
 	r.leave()
+}
+
+// serveList answers what concerns no single document.
+func (r *request) serveList() {
+	body, err := r.read()
+	if err != nil {
+		err = refusal(err)
+	}
+	r.answer(body, err)
+	r.svc.flight.land(r)
 }
 
 func (r *request) leave() {

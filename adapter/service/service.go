@@ -1,14 +1,10 @@
 package service
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -214,124 +210,6 @@ func (s *Service) settle(ctx context.Context) {
 	}
 }
 
-// dispatch takes messages in the order of arrival and lets them in in that order,
-// though a large body takes longer to decode than what comes after it. It ends
-// when nil has come in, or ctx ends.
-func (s *Service) dispatch(ctx context.Context) {
-	var pending []*request // taken, not let in
-	for last := false; !last || len(pending) > 0; {
-		var decoded <-chan struct{}
-		if len(pending) > 0 {
-			decoded = pending[0].decoded
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-decoded:
-		case msg := <-s.inbox:
-			if last = msg == nil; last {
-				break
-			}
-			if r := s.take(msg); r != nil {
-				pending = append(pending, r)
-			}
-		}
-		for len(pending) > 0 && pending[0].isDecoded() {
-			s.admit(pending[0])
-			pending[0] = nil
-			pending = pending[1:]
-		}
-	}
-	close(s.admitted)
-}
-
-// take counts a request in and decodes it, or begins to.
-func (s *Service) take(msg *nats.Msg) *request {
-	r := &request{svc: s, msg: msg, arrived: time.Now()}
-	r.op = s.ops[msg.Subject[strings.LastIndexByte(msg.Subject, '.')+1:]]
-	if r.op == nil {
-		s.respond(msg, nil, nil, contract.Errorf(contract.Malformed, "%s is no operation: want %s followed by one of %v", msg.Subject, contract.SubjectPrefix, contract.Ops()))
-		return nil
-	}
-	if err := s.flight.takeOff(r, s.MaxInFlight, s.MaxBytes); err != nil {
-		r.answer(reply{}, err)
-		return nil
-	}
-	if len(msg.Data) < largeBody {
-		r.decode()
-		return r
-	}
-	r.decoded = make(chan struct{})
-	go func() {
-		defer close(r.decoded)
-		r.decode()
-	}()
-	return r
-}
-
-// isDecoded reports whether headers and body have been read.
-func (r *request) isDecoded() bool {
-	select {
-	case <-r.decoded:
-		return true
-	default:
-		return r.decoded == nil
-	}
-}
-
-// admit sends a decoded request on its way.
-func (s *Service) admit(r *request) {
-	switch {
-	case r.phase.Load() == answered:
-		s.flight.land(r)
-	case r.op.keyed:
-		s.lanes.enter(r)
-	default:
-		go r.serveList()
-	}
-}
-
-// decode reads headers and body. What is wrong in itself is answered at once.
-func (r *request) decode() {
-	err := r.readHeaders()
-	if err == nil {
-		err = r.op.parse(r.svc, r)
-	}
-	if err == nil && r.op.keyed {
-		err = contract.CheckKey(r.key)
-	}
-	if err != nil {
-		r.answer(reply{}, err)
-	}
-}
-
-func (r *request) readHeaders() error {
-	for name, value := range map[string]*string{contract.HeaderRequestID: &r.id, contract.HeaderWriter: &r.writer} {
-		values, there := r.msg.Header[name]
-		if !there {
-			continue
-		}
-		if len(values) != 1 || values[0] == "" {
-			return contract.Errorf(contract.Malformed, "header %s: want one value of 1 to %d characters, or no header", name, contract.MaxHeader)
-		}
-		if err := contract.CheckHeader(name, values[0]); err != nil {
-			return err
-		}
-		*value = values[0]
-	}
-	return nil
-}
-
-// serveList answers what concerns no single document.
-func (r *request) serveList() {
-	body, err := r.read()
-	if err != nil {
-		err = refusal(err)
-	}
-	r.answer(body, err)
-	r.svc.flight.land(r)
-}
-
 // sweep answers requests whose hold has ended.
 func (s *Service) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
@@ -345,48 +223,6 @@ func (s *Service) sweep(ctx context.Context) {
 		}
 	}
 }
-
-// respond puts an answer on the wire.
-func (s *Service) respond(msg *nats.Msg, data []byte, header nats.Header, err error) {
-	if msg.Reply == "" {
-		return // nobody asks
-	}
-	answer := &nats.Msg{Subject: msg.Reply, Data: data, Header: header}
-	if e, ok := errors.AsType[*contract.Error](err); ok {
-		body := e.Reply()
-		answer.Data, _ = marshal(body) // of strings and a number: it cannot fail
-		answer.Header = nats.Header{
-			micro.ErrorCodeHeader: []string{strconv.Itoa(int(e.Code))},
-			micro.ErrorHeader:     []string{headerText(body.Name, body.Message)},
-		}
-	}
-	if err := s.Conn.PublishMsg(answer); err != nil {
-		s.Logger.Warn("reply", "subject", msg.Subject, "error", err)
-	}
-}
-
-// headerText is the error as one line of a header.
-func headerText(name, message string) string {
-	return strings.Map(func(c rune) rune {
-		if c < ' ' || c == 0x7f {
-			return ' '
-		}
-		return c
-	}, name+": "+message)
-}
-
-// marshal is json.Marshal without the escapes that HTML would need.
-func marshal(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, fmt.Errorf("encode reply: %w", err)
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
-
-func indexed(field string, i int) string { return field + "[" + strconv.Itoa(i) + "]" }
 
 // InFlight tells how many requests wait for an answer, and their bytes.
 func (s *Service) InFlight() (count, bytes int) { return s.flight.inFlight() }
