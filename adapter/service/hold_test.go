@@ -1,0 +1,251 @@
+package service
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+	"go.uber.org/goleak"
+
+	"trireme/buckets"
+	"trireme/internal/contract"
+	"trireme/internal/position"
+	"trireme/internal/record"
+	"trireme/streams"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A puppet is a committer whose every step the test makes.
+type puppet struct {
+	mu        sync.Mutex
+	proposals []streams.Proposal
+	came      chan struct{}
+}
+
+func (p *puppet) Submit(q streams.Proposal, _ int) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.proposals = append(p.proposals, q)
+	p.came <- struct{}{}
+	return nil
+}
+
+func (p *puppet) Epoch() (position.Position, bool) { return position.Position{Birth: 1, Seq: 1}, true }
+func (p *puppet) Behind() uint64                   { return 0 }
+
+// take waits for the next proposal.
+func (p *puppet) take(t *testing.T) streams.Proposal {
+	t.Helper()
+	select {
+	case <-p.came:
+	case <-time.After(20 * time.Second):
+		t.Fatal("no proposal came")
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	q := p.proposals[0]
+	p.proposals = p.proposals[1:]
+	return q
+}
+
+// A stage is a service on an empty store, with a puppet in place of the owner.
+type stage struct {
+	t      *testing.T
+	svc    *Service
+	puppet *puppet
+	client *nats.Conn
+}
+
+func newStage(t *testing.T, change func(*Service)) *stage {
+	t.Helper()
+	ns, err := server.NewServer(&server.Options{DontListen: true, NoSigs: true, NoLog: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns.Start()
+	t.Cleanup(func() { ns.Shutdown(); ns.WaitForShutdown() })
+	connect := func() *nats.Conn {
+		nc, err := nats.Connect("", nats.InProcessServer(ns))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(nc.Close)
+		return nc
+	}
+	store, err := buckets.Open(t.TempDir(), buckets.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s := &stage{t: t, puppet: &puppet{came: make(chan struct{}, 100)}, client: connect()}
+	s.svc = &Service{
+		Conn: connect(), Store: store, Host: "h1", Layout: singleLayout,
+		Committer: func(string) Committer { return s.puppet }, Hold: 300 * time.Millisecond,
+	}
+	change(s.svc)
+	if err := s.svc.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *stage) close(limit time.Duration) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	_ = s.svc.Close(ctx) // what it says of ctx is not what is tested
+}
+
+// ask sends a request and returns where its answers come.
+func (s *stage) ask(op, body string) *nats.Subscription {
+	s.t.Helper()
+	sub, err := s.client.SubscribeSync(s.client.NewInbox())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.client.PublishRequest(contract.SubjectPrefix+op, sub.Subject, []byte(body)); err != nil {
+		s.t.Fatal(err)
+	}
+	return sub
+}
+
+func (s *stage) code(sub *nats.Subscription) contract.Code {
+	s.t.Helper()
+	m, err := sub.NextMsg(20 * time.Second)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if m.Header == nil {
+		return 0
+	}
+	n, err := strconv.Atoi(m.Header.Get(micro.ErrorCodeHeader))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return contract.Code(n)
+}
+
+const create = `{"space":"s","key":"k","patch":{"seq_begin":0,"seq_end":1,"redo":"{}","undo":"{}"}}`
+
+func TestTheHoldsEndTellsWhatIsTrue(t *testing.T) {
+	s := newStage(t, func(*Service) {})
+	defer s.close(time.Second)
+
+	t.Run("never handed to the log", func(t *testing.T) {
+		sub := s.ask("initialize", create)
+		p := s.puppet.take(t)
+		if got := s.code(sub); got != contract.NoQuorum {
+			t.Errorf("answered %d, want %d", got, contract.NoQuorum)
+		}
+		var b record.Builder
+		if p.Prepare(&b) || b.Len() != 0 {
+			t.Error("the request goes into the log after it was told that it did not")
+		}
+	})
+	t.Run("handed to the log, no word of it", func(t *testing.T) {
+		sub := s.ask("initialize", create)
+		p := s.puppet.take(t)
+		var b record.Builder
+		if !p.Prepare(&b) || b.Len() != 1 {
+			t.Fatal("the request does not go into the log")
+		}
+		if got := s.code(sub); got != contract.OutcomeUnknown {
+			t.Errorf("answered %d, want %d", got, contract.OutcomeUnknown)
+		}
+		p.Done(nil)
+		if err := s.client.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if n, _, err := sub.Pending(); err != nil || n != 0 {
+			t.Errorf("%d more answers, %v", n, err)
+		}
+	})
+	t.Run("a read", func(t *testing.T) {
+		sub := s.ask("get", `{"space":"s","key":"k"}`)
+		p := s.puppet.take(t)
+		var b record.Builder
+		if !p.Prepare(&b) || b.Len() != 0 {
+			t.Fatal("a read adds something")
+		}
+		if got := s.code(sub); got != contract.NoQuorum {
+			t.Errorf("answered %d, want %d", got, contract.NoQuorum)
+		}
+		p.Done(nil)
+	})
+	t.Run("behind another on its key", func(t *testing.T) {
+		first, second := s.ask("initialize", create), s.ask("get", `{"space":"s","key":"k"}`)
+		p := s.puppet.take(t)
+		for _, sub := range []*nats.Subscription{first, second} {
+			if got := s.code(sub); got != contract.NoQuorum {
+				t.Errorf("answered %d, want %d", got, contract.NoQuorum)
+			}
+		}
+		if p.Prepare(&record.Builder{}) {
+			t.Error("an answered request goes on")
+		}
+	})
+	if n, _ := s.svc.InFlight(); n != 0 {
+		t.Errorf("%d requests are still in flight", n)
+	}
+}
+
+// A refusal is told only after a commit has confirmed that this host was still
+// the owner when it looked.
+func TestARefusalWaitsForTheCommit(t *testing.T) {
+	s := newStage(t, func(s *Service) { s.Hold = time.Minute })
+	defer s.close(time.Second)
+	sub := s.ask("get", `{"space":"s","key":"none"}`)
+	p := s.puppet.take(t)
+	if !p.Prepare(&record.Builder{}) {
+		t.Fatal("dropped")
+	}
+	if err := s.client.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if n, _, _ := sub.Pending(); n != 0 {
+		t.Fatal("answered before the commit")
+	}
+	p.Done(contract.Errorf(contract.Deposed, "somebody else owns it"))
+	if got := s.code(sub); got != contract.Deposed {
+		t.Errorf("answered %d, want %d: absence was not confirmed", got, contract.Deposed)
+	}
+}
+
+func TestOverload(t *testing.T) {
+	s := newStage(t, func(s *Service) { s.Hold, s.MaxInFlight = time.Minute, 2 })
+	one, two := s.ask("get", `{"space":"s","key":"1"}`), s.ask("get", `{"space":"s","key":"2"}`)
+	p, q := s.puppet.take(t), s.puppet.take(t)
+	if got := s.code(s.ask("get", `{"space":"s","key":"3"}`)); got != contract.Overloaded {
+		t.Errorf("the third got %d, want %d", got, contract.Overloaded)
+	}
+	for _, x := range []streams.Proposal{p, q} {
+		x.Prepare(&record.Builder{})
+		x.Done(nil)
+	}
+	for _, sub := range []*nats.Subscription{one, two} {
+		if got := s.code(sub); got != contract.NotFound {
+			t.Errorf("answered %d, want %d", got, contract.NotFound)
+		}
+	}
+	// Closing answers what is left, and takes nothing more.
+	left := s.ask("get", `{"space":"s","key":"4"}`)
+	p = s.puppet.take(t)
+	s.close(50 * time.Millisecond)
+	if got := s.code(left); got != contract.NoQuorum {
+		t.Errorf("what was left at the end got %d, want %d", got, contract.NoQuorum)
+	}
+	p.Done(contract.Errorf(contract.NoOwner, "closing"))
+	if _, err := s.client.Request(contract.SubjectPrefix+"get", []byte(`{"space":"s","key":"5"}`), 20*time.Second); err == nil {
+		t.Error("a closed service answers")
+	}
+}
