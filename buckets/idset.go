@@ -1,6 +1,10 @@
 package buckets
 
-import "trireme/internal/digest"
+import (
+	"slices"
+
+	"trireme/internal/digest"
+)
 
 // An idSet is the hashes of all request ids that one document remembers. What is
 // not in it is not remembered; what is in it may be, since hashes collide.
@@ -34,12 +38,7 @@ func (s *idSet) has(h uint64) bool {
 		_, ok := s.many[h]
 		return ok
 	}
-	for _, have := range s.few {
-		if have == h {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(s.few, h)
 }
 
 func (s *idSet) add(h uint64) {

@@ -5,11 +5,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
-	"trireme/internal/config"
 	"trireme/internal/contract"
 )
 
@@ -104,7 +102,7 @@ func TestBadInput(t *testing.T) {
 	} {
 		r.refused(malformed, "get", doc("s", "good"), bad...)
 	}
-	m, err := r.nc.RequestMsg(&nats.Msg{Subject: "adama.v1.get", Data: raw(`{"space":"s","key":"good"}`), Header: nats.Header{contract.HeaderRequestID: {"a", "b"}}}, 1e10)
+	m, err := r.nc.RequestMsg(&nats.Msg{Subject: "adama.v1.get", Data: raw(`{"space":"s","key":"good"}`), Header: nats.Header{contract.HeaderRequestID: {"a", "b"}}}, patience)
 	if err != nil || r.read(m).code != malformed {
 		t.Errorf("two ids: %v", err)
 	}
@@ -147,7 +145,7 @@ func TestEveryByteInNames(t *testing.T) {
 
 // Entries of the largest sizes go in and come out.
 func TestLargestSizes(t *testing.T) {
-	r := newRig(t, func(c *config.Config) { c.Requests.Hold = time.Minute })
+	r := newRig(t)
 	text := `{"t":"` + strings.Repeat("x", 16<<20-100) + `"}`
 	r.must("initialize", doc("s", "entry", "patch", update(0, 1, text, `{}`)))
 	if a := r.must("get", doc("s", "entry")); a.body["patch"] != text {

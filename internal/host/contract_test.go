@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
@@ -36,7 +35,7 @@ func TestOfTwoConcurrentPatchesOneWins(t *testing.T) {
 				var codes [2]string
 				for c, nc := range []*nats.Conn{r.nc, other} {
 					pair.Go(func() {
-						reply, err := nc.Request("adama.v1.patch", data, 30*time.Second)
+						reply, err := nc.Request("adama.v1.patch", data, patience)
 						if err != nil {
 							codes[c] = err.Error()
 							return
@@ -133,7 +132,7 @@ func TestResends(t *testing.T) {
 			}
 		}
 		for range 5 {
-			m, err := sub.NextMsg(20 * time.Second)
+			m, err := sub.NextMsg(patience)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -253,7 +252,7 @@ func TestOrderOnOneConnection(t *testing.T) {
 		send(i, 5, "get", doc("order", "k"))
 	}
 	for range rounds * len(wants) {
-		m, err := sub.NextMsg(30 * time.Second)
+		m, err := sub.NextMsg(patience)
 		if err != nil {
 			t.Fatal(err)
 		}

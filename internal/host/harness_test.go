@@ -18,6 +18,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// patience is how long the tests wait for what comes at once on a machine that
+// has nothing else to do.
+const patience = 90 * time.Second
+
 // A rig is a host in this process, which can be restarted on its data.
 type rig struct {
 	t    testing.TB
@@ -32,6 +36,7 @@ func testConfig(t testing.TB) config.Config {
 	cfg.Data, cfg.Listen, cfg.HTTP = t.TempDir(), "127.0.0.1:-1", "127.0.0.1:0"
 	cfg.DiskReserve = 1 << 20 // of a machine whose disk may be small
 	cfg.Log.MaxBytes = 256 << 20
+	cfg.Requests.Hold = time.Minute // of a slow machine under the race detector
 	return cfg
 }
 
@@ -62,7 +67,7 @@ func (r *rig) start() {
 }
 
 func (r *rig) tryStart() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	h := &Host{Config: r.cfg, Version: "1.2.3", Logger: testLogger(r.t)}
 	if err := h.Start(ctx); err != nil {
@@ -75,7 +80,7 @@ func (r *rig) tryStart() error {
 func (r *rig) stop() {
 	r.t.Helper()
 	r.nc.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := r.host.Close(ctx); err != nil {
 		r.t.Error(err)
@@ -110,7 +115,7 @@ func (r *rig) ask(op string, body any, headers ...string) answer {
 	for i := 0; i+1 < len(headers); i += 2 {
 		msg.Header[headers[i]] = []string{headers[i+1]}
 	}
-	reply, err := r.nc.RequestMsg(msg, 30*time.Second)
+	reply, err := r.nc.RequestMsg(msg, patience)
 	if err != nil {
 		r.t.Fatalf("%s %.200s: %v", op, data, err)
 	}

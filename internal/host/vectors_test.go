@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"trireme/adapter"
 	"trireme/internal/contract"
@@ -206,7 +205,7 @@ func (r *rig) askClient(t *testing.T, s step) outcome {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var d adapter.Document
 	var keys [][2]string
