@@ -142,7 +142,7 @@ func (h *host) interrupt() {
 }
 
 // run types a command where the host is the default one. `nats stream view` wants
-// a terminal; script gives it one.
+// a terminal, which script gives it, and a page that holds all there is.
 func (h *host) run(bin, command string) string {
 	h.t.Helper()
 	ctx, cancel := context.WithTimeout(h.t.Context(), 2*time.Minute)
@@ -153,7 +153,7 @@ func (h *host) run(bin, command string) string {
 		if _, err := exec.LookPath("script"); err != nil {
 			h.t.Skipf("%q needs a terminal, and there is no script command to give it one", command)
 		}
-		shell = exec.CommandContext(ctx, "script", "-qec", command+" 100", "/dev/null")
+		shell = exec.CommandContext(ctx, "script", "-qec", command+" 25", "/dev/null")
 	}
 	shell.Env = append(os.Environ(), "NATS_URL=nats://"+h.nats, "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "XDG_CONFIG_HOME="+bin)
 	out, err := shell.CombinedOutput()

@@ -111,7 +111,7 @@ type fullClient struct {
 }
 
 func newFullClient(t *testing.T, d *daemon) *fullClient {
-	nc, err := nats.Connect(d.url(), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
+	nc, err := nats.Connect(d.url(), nats.MaxReconnects(-1), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}), nats.ReconnectWait(20*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}
