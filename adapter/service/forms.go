@@ -2,6 +2,7 @@ package service
 
 import (
 	"strconv"
+	"unicode/utf8"
 
 	"trireme/internal/contract"
 	"trireme/internal/position"
@@ -105,9 +106,16 @@ func initializeChange(body []byte) (*record.Change, error) {
 }
 
 func patchChange(body []byte) (*record.Change, error) {
-	f, err := decode[patchForm](body)
-	if err != nil {
-		return nil, err
+	var f patchForm
+	var err error
+	ordinary := false
+	if utf8.Valid(body) {
+		f, ordinary = readPatch(body)
+	}
+	if !ordinary {
+		if f, err = decode[patchForm](body); err != nil {
+			return nil, err
+		}
 	}
 	c := &record.Change{Verb: record.Patch, Key: f.Key, Updates: make([]contract.Update, len(f.Patches))}
 	for i := range f.Patches {
