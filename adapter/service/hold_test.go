@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -107,13 +108,42 @@ func (s *stage) close(limit time.Duration) {
 }
 
 // ask sends a request and returns where its answers come.
-func (s *stage) ask(op, body string) *nats.Subscription {
+func (s *stage) ask(op, body string) *nats.Subscription { return s.askAs("", op, body) }
+
+// apply puts the creation of document "there" into the store, under an id.
+func (s *stage) apply(t *testing.T, id string) {
+	t.Helper()
+	r, err := s.svc.Store.Replica("s1", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claim := record.AppendClaim(nil, &record.Record{Kind: record.Claim, Host: "h1", Boot: "b"})
+	c, err := initializeChange([]byte(strings.Replace(create, `"k"`, `"there"`, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.ID = id
+	var b record.Builder
+	b.Add(c)
+	if err := r.Apply(1, claim); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Apply(2, b.Record(position.Position{Birth: 1, Seq: 1}, 0, r.Applied().Chain)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *stage) askAs(id, op, body string) *nats.Subscription {
 	s.t.Helper()
 	sub, err := s.client.SubscribeSync(s.client.NewInbox())
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if err := s.client.PublishRequest(contract.SubjectPrefix+op, sub.Subject, []byte(body)); err != nil {
+	m := &nats.Msg{Subject: contract.SubjectPrefix + op, Reply: sub.Subject, Data: []byte(body)}
+	if id != "" {
+		m.Header = nats.Header{contract.HeaderRequestID: {id}}
+	}
+	if err := s.client.PublishMsg(m); err != nil {
 		s.t.Fatal(err)
 	}
 	return sub
@@ -169,6 +199,32 @@ func TestTheHoldsEndTellsWhatIsTrue(t *testing.T) {
 		if n, _, err := sub.Pending(); err != nil || n != 0 {
 			t.Errorf("%d more answers, %v", n, err)
 		}
+	})
+	t.Run("behind its first try, which has been handed to the log", func(t *testing.T) {
+		first, resend := s.askAs("id-1", "initialize", create), s.askAs("id-1", "initialize", create)
+		p := s.puppet.take(t)
+		if !p.Prepare(&record.Builder{}) {
+			t.Fatal("the request does not go into the log")
+		}
+		for _, sub := range []*nats.Subscription{first, resend} {
+			if got := s.code(sub); got != contract.OutcomeUnknown {
+				t.Errorf("answered %d, want %d", got, contract.OutcomeUnknown)
+			}
+		}
+		p.Done(nil)
+	})
+	t.Run("a resend of what is in the log", func(t *testing.T) {
+		s.apply(t, "id-2")
+		sub := s.askAs("id-2", "initialize", strings.Replace(create, `"k"`, `"there"`, 1))
+		p := s.puppet.take(t)
+		var b record.Builder
+		if !p.Prepare(&b) || b.Len() != 0 {
+			t.Fatal("the resend goes into the log again")
+		}
+		if got := s.code(sub); got != contract.OutcomeUnknown {
+			t.Errorf("answered %d, want %d: it has happened", got, contract.OutcomeUnknown)
+		}
+		p.Done(nil)
 	})
 	t.Run("a read", func(t *testing.T) {
 		sub := s.ask("get", `{"space":"s","key":"k"}`)

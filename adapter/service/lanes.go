@@ -16,7 +16,7 @@ type lanes struct {
 
 type lane struct {
 	running int
-	writer  bool // the one that runs is a writer
+	writer  *request // the one that runs, if it writes
 	waiting []*request
 }
 
@@ -45,6 +45,7 @@ func (l *lanes) leave(r *request) {
 	l.mu.Lock()
 	at := l.of[r.key]
 	at.running--
+	at.writer = nil
 	var next []*request
 	for len(at.waiting) > 0 && at.admit(at.waiting[0]) {
 		next = append(next, at.waiting[0])
@@ -62,10 +63,21 @@ func (l *lanes) leave(r *request) {
 
 // admit lets a request run if it may beside those that do.
 func (a *lane) admit(r *request) bool {
-	if a.running > 0 && (a.writer || r.writes()) {
+	if a.running > 0 && (a.writer != nil || r.writes()) {
 		return false
 	}
 	a.running++
-	a.writer = r.writes()
+	if r.writes() {
+		a.writer = r
+	}
 	return true
+}
+
+// resends reports whether the request waits behind one with its own id that has
+// been handed to the log.
+func (l *lanes) resends(r *request) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := l.of[r.key]
+	return at != nil && at.writer != nil && at.writer != r && r.id != "" && at.writer.id == r.id && at.writer.handed.Load()
 }

@@ -19,7 +19,7 @@ import (
 const (
 	waiting  int32 = iota // not handed to the log
 	barrier               // waits for a commit, adds nothing to it
-	appended              // its change is in a batch of unknown fate
+	appended              // its change is in a batch of unknown fate, or in the log since an earlier try
 	answered
 )
 
@@ -31,6 +31,7 @@ type request struct {
 	arrived time.Time
 	decoded chan struct{} // closed when headers and body are read; nil when they are from the beginning
 	phase   atomic.Int32
+	handed  atomic.Bool // has been appended at some time
 
 	key    contract.Key
 	id     string
@@ -79,9 +80,9 @@ func (r *request) begin() {
 // decides; the decision is told after the commit that follows.
 func (r *request) Prepare(b *record.Builder) bool {
 	next := barrier
+	var verdict verdict
 	if r.change != nil {
-		var add bool
-		if add, r.refused = r.decide(); add {
+		if verdict, r.refused = r.decide(); verdict.add || verdict.done {
 			next = appended
 		}
 	}
@@ -90,6 +91,9 @@ func (r *request) Prepare(b *record.Builder) bool {
 		return false
 	}
 	if next == appended {
+		r.handed.Store(true)
+	}
+	if verdict.add {
 		b.Add(r.change)
 	}
 	return true
@@ -108,21 +112,25 @@ func (r *request) advance(to int32) bool {
 	}
 }
 
-// decide says whether the change goes into the log, or why not.
-func (r *request) decide() (add bool, err error) {
-	verdict, err := r.svc.Store.Decide(r.change)
+// A verdict says what becomes of a change that is not refused: it goes into the
+// log, or it is there already, or neither.
+type verdict struct{ add, done bool }
+
+// decide says what becomes of the change, or why it is refused.
+func (r *request) decide() (verdict, error) {
+	v, err := r.svc.Store.Decide(r.change)
 	if err != nil {
-		return false, refusal(err)
+		return verdict{}, refusal(err)
 	}
-	if verdict.Done || verdict.NoEffect {
-		return false, nil
+	if v.Done || v.NoEffect {
+		return verdict{done: v.Done}, nil
 	}
 	if r.change.Verb == record.Snapshot && r.writer != "" {
 		if err := r.fence(); err != nil {
-			return false, refusal(err)
+			return verdict{}, refusal(err)
 		}
 	}
-	return true, nil
+	return verdict{add: true}, nil
 }
 
 // fence refuses a snapshot that may hold state which never committed: one whose
@@ -188,20 +196,17 @@ func (r *request) leave() {
 	r.svc.flight.land(r)
 }
 
-// expire answers a request whose hold has ended. What has been handed to the log
-// and not been told of may have happened.
+// expire answers a request whose hold has ended. "Not happened" is a promise: it
+// is said only of what was never handed to the log, neither by this request nor
+// by the one whose resend it is.
 func (r *request) expire() {
 	hold := r.svc.Hold
-	if r.phase.Load() == appended {
-		r.answer(reply{}, contract.Errorf(contract.OutcomeUnknown, "the log has not told within %v whether the request is in it", hold))
-		return
-	}
-	// Between the look and the answer the change may be handed to the log; then
-	// "no" would be a lie, and the answer is "unknown".
-	for _, from := range []int32{waiting, barrier} {
-		if r.phase.CompareAndSwap(from, answered) {
-			r.send(reply{}, contract.Errorf(contract.NoQuorum, "nothing could be committed within %v", hold))
-			return
+	if !r.svc.lanes.resends(r) {
+		for _, from := range []int32{waiting, barrier} {
+			if r.phase.CompareAndSwap(from, answered) {
+				r.send(reply{}, contract.Errorf(contract.NoQuorum, "nothing could be committed within %v", hold))
+				return
+			}
 		}
 	}
 	r.answer(reply{}, contract.Errorf(contract.OutcomeUnknown, "the log has not told within %v whether the request is in it", hold))
@@ -227,7 +232,9 @@ func refusal(err error) error {
 func (r *request) send(answer reply, err error) {
 	var data []byte
 	if err == nil {
-		if data, err = encode(answer.body); err == nil && len(data) > contract.MaxReply {
+		if data, err = encode(answer.body); err != nil {
+			err = refusal(err)
+		} else if len(data) > contract.MaxReply {
 			err = contract.Errorf(contract.TooLarge, "the reply has %d bytes, the limit is %d: ask for less, or with fold client", len(data), contract.MaxReply)
 		}
 	}
