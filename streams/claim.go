@@ -150,6 +150,9 @@ func (o *Owner) fatal(err error) bool {
 func (o *Owner) note(may bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if err != nil && o.why == nil { // it is tried again and again, and said once
+		o.cfg.Logger.Warn("the stripe cannot be claimed yet", "err", err)
+	}
 	if may {
 		o.enter(Claiming, err)
 	} else {

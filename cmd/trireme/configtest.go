@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"trireme/internal/config"
+	"trireme/internal/host"
 )
 
 // A testView is what `serve -t -o json` tells: the file, and what would run.
@@ -40,7 +41,11 @@ type clientView struct {
 	Role string `json:"role"`
 }
 
+// tested tells that a configuration is good, or every fault of it.
 func (a *app) tested(file string, cfg config.Config) error {
+	if err := host.Check(cfg); err != nil {
+		return err
+	}
 	v := testView{Valid: true, File: file, Digest: cfg.Digest, Config: viewConfig(cfg)}
 	return a.answer(v, v.print)
 }

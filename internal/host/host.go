@@ -123,17 +123,34 @@ func (h *Host) start(ctx context.Context) error {
 	return h.startService(background)
 }
 
-func (h *Host) startServer(ctx context.Context) error {
-	h.server = &embedded.Server{
-		Name: h.Config.Host, Dir: h.Config.Data, Listen: h.Config.Listen,
+// Check tells every fault of a configuration, those of what is passed on to NATS
+// included. It starts nothing and touches no file.
+func Check(c config.Config) error {
+	if err := c.Validate(); err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	_, err := natsServer(c).Config()
+	return err
+}
+
+// natsServer is the NATS server of a configuration, not started.
+func natsServer(c config.Config) *embedded.Server {
+	s := &embedded.Server{
+		Name: c.Host, Dir: c.Data, Listen: c.Listen,
 		// The disk is watched by admit, which refuses in time and in words; a bound
 		// taken from the free space of one start would not fit at the next.
 		MaxFile: 1 << 50,
-		Extra:   h.Config.NATS, Logger: h.Logger,
+		Extra:   c.NATS,
 	}
-	for _, c := range h.Config.Clients {
-		h.server.Clients = append(h.server.Clients, embedded.User{Name: c.User, Password: c.Password, Role: embedded.Role(c.Role)})
+	for _, client := range c.Clients {
+		s.Clients = append(s.Clients, embedded.User{Name: client.User, Password: client.Password, Role: embedded.Role(client.Role)})
 	}
+	return s
+}
+
+func (h *Host) startServer(ctx context.Context) error {
+	h.server = natsServer(h.Config)
+	h.server.Logger = h.Logger
 	if err := h.server.Start(ctx); err != nil {
 		h.server = nil
 		return err
