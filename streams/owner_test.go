@@ -71,13 +71,14 @@ func TestOwnerServesAndComesBack(t *testing.T) {
 
 func TestGroupCommit(t *testing.T) {
 	l, m := newFakeLog(), newMachine()
-	hold := make(chan struct{})
+	entered, hold := make(chan struct{}, 10), make(chan struct{})
 	var batches []Committed
 	cfg := ownerConfig()
 	cfg.BatchBytes, cfg.BatchProposals = 1000, 50
 	cfg.Listener = func(e Event) {
 		if c, ok := e.(Committed); ok {
 			batches = append(batches, c)
+			entered <- struct{}{}
 			<-hold // while the first is on its way the others gather
 		}
 	}
@@ -92,7 +93,11 @@ func TestGroupCommit(t *testing.T) {
 		}
 	}
 	add("first", 10)
-	eventually(t, "the first is prepared", func() bool { rs[0].mu.Lock(); defer rs[0].mu.Unlock(); return rs[0].prep == 1 })
+	select {
+	case <-entered: // its batch is closed
+	case <-time.After(deadline):
+		t.Fatal("the first is not committed")
+	}
 	for i := range 60 {
 		add("", 0)
 		if i == 20 {
