@@ -5,6 +5,8 @@
 //	data: /var/lib/trireme        # log, store and identity
 //	listen: 127.0.0.1:4222        # where clients connect
 //	http: 127.0.0.1:7422          # health, status, metrics
+//	layout: /etc/trireme/layout.conf   # file or URL; without one the host stands alone
+//	cluster  { name: trireme, user: route, password: $ROUTE_PASSWORD, poll: 5s, prefer_after: 30s }
 //	log      { max_bytes: 1GB, keep_bytes: 64MB }
 //	store    { cache_bytes: 64MB, merged_bytes: 64MB, checkpoint: 2s }
 //	requests { hold: 15s, max_in_flight: 65536, max_bytes: 512MB }
@@ -34,6 +36,11 @@ type Config struct {
 	Listen string // host:port of the NATS clients; port -1 takes a free one
 	HTTP   string // host:port of health, status and metrics; port 0 takes a free one; "none" for no HTTP
 
+	// Layout is the file, or the http(s) URL, of the layout; "" for a host that
+	// stands alone.
+	Layout  string
+	Cluster Cluster // how it meets the other hosts of the layout
+
 	Log      Log
 	Store    Store
 	Requests Requests
@@ -45,6 +52,16 @@ type Config struct {
 	Clients []Client // users from outside; none opens the loopback address to all
 	NATS    string   // NATS configuration that is passed on
 	Digest  string   // of the file, "" without one
+}
+
+// Cluster is how hosts find and trust one another. It is used with a layout only.
+type Cluster struct {
+	Name        string        // the same on all hosts
+	Listen      string        // host:port for the routes of the others; "" takes the layout's
+	User        string        // what hosts show one another: the same on all of them
+	Password    string        //
+	Poll        time.Duration // how often the layout is read again
+	PreferAfter time.Duration // how long a host of a better place in a stripe's order must be well before it gets the stripe back
 }
 
 // Log is a stripe's log.
@@ -84,6 +101,7 @@ func Default() Config {
 		Data:     "./trireme-data",
 		Listen:   "127.0.0.1:4222",
 		HTTP:     "127.0.0.1:7422",
+		Cluster:  Cluster{Name: "trireme", Poll: 5 * time.Second, PreferAfter: 30 * time.Second},
 		Log:      Log{KeepBytes: 64 << 20},
 		Store:    Store{CacheBytes: 64 << 20, MergedBytes: 64 << 20, Checkpoint: 2 * time.Second},
 		Requests: Requests{Hold: 15 * time.Second, MaxInFlight: 65536, MaxBytes: 512 << 20},
@@ -134,12 +152,39 @@ func (c Config) Validate() error {
 	if d := c.Requests.Hold; d < 100*time.Millisecond || d > 10*time.Minute {
 		fault("requests.hold: %v is not between 100ms and 10m", d)
 	}
+	errs = append(errs, c.checkCluster()...)
 	for i, client := range c.Clients {
 		if !slices.Contains([]string{"client", "operator"}, client.Role) {
 			fault("clients[%d].role: %q is unknown: want client or operator", i, client.Role)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// checkCluster names the faults of what joins hosts to a cluster.
+func (c Config) checkCluster() (errs []error) {
+	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if err := layout.CheckName(c.Cluster.Name); err != nil {
+		fault("cluster.name: %q: %w", c.Cluster.Name, err)
+	}
+	if c.Cluster.Listen != "" {
+		if err := address(c.Cluster.Listen, -1); err != nil {
+			fault("cluster.listen: %w", err)
+		}
+	}
+	if (c.Cluster.User == "") != (c.Cluster.Password == "") {
+		fault("cluster: user %q goes with a password, and a password with a user: set both or none", c.Cluster.User)
+	}
+	if d := c.Cluster.Poll; d < 100*time.Millisecond || d > time.Hour {
+		fault("cluster.poll: %v is not between 100ms and 1h", d)
+	}
+	if d := c.Cluster.PreferAfter; d < time.Second || d > 24*time.Hour {
+		fault("cluster.prefer_after: %v is not between 1s and 24h", d)
+	}
+	if c.Layout != "" && c.HTTP == NoHTTP {
+		fault("http: none does not go with a layout: the other hosts ask there who this host is")
+	}
+	return errs
 }
 
 // minLog leaves room for one record of the largest size and the next.

@@ -39,7 +39,9 @@ func TestEveryFieldIsRead(t *testing.T) {
 		host: west
 		data: "/srv/t"
 		listen: "127.0.0.1:-1"
-		http: none
+		http: "127.0.0.1:0"
+		layout: "https://conf.example/layout.conf"
+		cluster { name: blue, listen: "10.0.0.1:6222", user: route, password: $TRIREME_TEST_PASSWORD, poll: 1s, prefer_after: 1m }
 		log { max_bytes: 2GB, keep_bytes: $size }
 		store { cache_bytes: 32MB, merged_bytes: -1, checkpoint: 500ms }
 		requests { hold: 3s, max_in_flight: 10, max_bytes: 2MB }
@@ -57,7 +59,9 @@ func TestEveryFieldIsRead(t *testing.T) {
 	}
 	got.NATS, got.Digest = "", ""
 	want := Config{
-		Host: "west", Data: "/srv/t", Listen: "127.0.0.1:-1", HTTP: NoHTTP,
+		Host: "west", Data: "/srv/t", Listen: "127.0.0.1:-1", HTTP: "127.0.0.1:0",
+		Layout:      "https://conf.example/layout.conf",
+		Cluster:     Cluster{Name: "blue", Listen: "10.0.0.1:6222", User: "route", Password: "s3cret", Poll: time.Second, PreferAfter: time.Minute},
 		Log:         Log{MaxBytes: 2 << 30, KeepBytes: 128 << 20},
 		Store:       Store{CacheBytes: 32 << 20, MergedBytes: -1, Checkpoint: 500 * time.Millisecond},
 		Requests:    Requests{Hold: 3 * time.Second, MaxInFlight: 10, MaxBytes: 2 << 20},

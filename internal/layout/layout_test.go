@@ -89,11 +89,17 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+// hostAt is a host with every address, none like that of another number.
+func hostAt(name string, i int) Host {
+	at := func(port int) string { return fmt.Sprintf("10.0.0.%d:%d", i, port) }
+	return Host{Name: name, NATS: at(4222), Route: at(6222), HTTP: at(7422), Adama: at(8080)}
+}
+
 // twoStripes is a valid layout of three hosts, for tests to spoil.
 func twoStripes() Layout {
 	return Layout{
 		Version: 3,
-		Hosts:   []Host{{Name: "h1"}, {Name: "h2", Adama: "10.0.0.2:8080"}, {Name: "h3"}},
+		Hosts:   []Host{hostAt("h1", 1), hostAt("h2", 2), hostAt("h3", 3)},
 		Stripes: []Stripe{
 			{Name: "s1", Birth: 1, Replicas: 3, Hosts: []string{"h1", "h2", "h3"}},
 			{Name: "s2", Birth: 4, Replicas: 1, Hosts: []string{"h2"}},
@@ -115,10 +121,31 @@ func TestValidateNamesEveryFault(t *testing.T) {
 	}{
 		{"valid", func(*Layout) {}, nil},
 		{"version", func(l *Layout) { l.Version = 0 }, []string{"version: 0;"}},
-		{"host without a name", func(l *Layout) { l.Hosts = append(l.Hosts, Host{}) }, []string{`hosts[3].name: "": the name is empty`}},
-		{"host twice", func(l *Layout) { l.Hosts = append(l.Hosts, Host{Name: "h2"}) }, []string{"hosts[3].name: h2 is that of hosts[1].name too"}},
-		{"host with a dot", func(l *Layout) { l.Hosts = append(l.Hosts, Host{Name: "a.b"}) }, []string{`hosts[3].name: "a.b": ".b" cannot stand`}},
-		{"long host", func(l *Layout) { l.Hosts = append(l.Hosts, Host{Name: strings.Repeat("h", 65)}) }, []string{"65 bytes; at most 64"}},
+		{"version beyond", func(l *Layout) { l.Version = 1 << 63 }, []string{"version: 9223372036854775808 is beyond 9223372036854775807"}},
+		{"host without a name", func(l *Layout) { l.Hosts = append(l.Hosts, hostAt("", 4)) }, []string{`hosts[3].name: "": the name is empty`}},
+		{"host twice", func(l *Layout) { l.Hosts = append(l.Hosts, hostAt("h2", 4)) }, []string{"hosts[3].name: h2 is that of hosts[1].name too"}},
+		{"host with a dot", func(l *Layout) { l.Hosts = append(l.Hosts, hostAt("a.b", 4)) }, []string{`hosts[3].name: "a.b": ".b" cannot stand`}},
+		{"long host", func(l *Layout) { l.Hosts = append(l.Hosts, hostAt(strings.Repeat("h", 65), 4)) }, []string{"65 bytes; at most 64"}},
+		{"no addresses", func(l *Layout) { l.Hosts[1] = Host{Name: "h2"} }, []string{
+			"hosts[1].nats: is empty; write host:port", "hosts[1].route: is empty", "hosts[1].http: is empty",
+		}},
+		{"address without a port", func(l *Layout) { l.Hosts[1].Route = "10.0.0.2" }, []string{`hosts[1].route: "10.0.0.2" has no port; write host:port`}},
+		{"port 0", func(l *Layout) { l.Hosts[1].Route = "h2:0" }, []string{`hosts[1].route: "h2:0": port "0" is not between`}},
+		{"port -1", func(l *Layout) { l.Hosts[1].Route = "h2:-1" }, []string{`port "-1"`}},
+		{"port beyond", func(l *Layout) { l.Hosts[1].Route = "h2:65536" }, []string{`port "65536"`}},
+		{"port with a zero before", func(l *Layout) { l.Hosts[1].Route = "h2:04" }, []string{`port "04"`}},
+		{"address of no machine", func(l *Layout) { l.Hosts[1].HTTP = ":80" }, []string{`hosts[1].http: ":80": the host is missing`}},
+		{"every address", func(l *Layout) { l.Hosts[1].HTTP = "0.0.0.0:80" }, []string{"0.0.0.0 is every address"}},
+		{"every IPv6 address", func(l *Layout) { l.Hosts[1].HTTP = "[::]:80" }, []string{":: is every address"}},
+		{"IPv6 without brackets", func(l *Layout) { l.Hosts[1].HTTP = "::1:80" }, []string{"brackets"}},
+		{"brackets around a name", func(l *Layout) { l.Hosts[1].HTTP = "[h2]:80" }, []string{`"[h2]" is in no name`}},
+		{"URL", func(l *Layout) { l.Hosts[1].HTTP = "http://h2:80" }, []string{`"://h2" is in no name`}},
+		{"IPv6 and a name", func(l *Layout) { l.Hosts[1].HTTP, l.Hosts[1].NATS = "[fe80::1%eth0]:80", "h2.example-1.com:4222" }, nil},
+		{"address twice", func(l *Layout) { l.Hosts[0].NATS, l.Hosts[1].NATS = "A:1", "a:1" }, []string{"hosts[1].nats: a:1 is that of hosts[0].nats too"}},
+		{"address of another kind", func(l *Layout) { l.Hosts[2].Route = l.Hosts[0].NATS }, []string{"hosts[2].route: 10.0.0.1:4222 is that of hosts[0].nats too"}},
+		{"Adama anywhere", func(l *Layout) { l.Hosts[0].Adama, l.Hosts[1].Adama = "https://a.example/x?y", "https://a.example/x?y" }, nil},
+		{"Adama with a blank", func(l *Layout) { l.Hosts[0].Adama = "a b" }, []string{`hosts[0].adama: "a b": " b" is in no address`}},
+		{"long Adama", func(l *Layout) { l.Hosts[0].Adama = strings.Repeat("a", 256) }, []string{"hosts[0].adama: has 256 bytes; at most 255"}},
 		{"stripe with a wildcard", func(l *Layout) { l.Stripes[2].Name = "s*" }, []string{`stripes[2].name: "s*": "*" cannot`}},
 		{"stripe twice", func(l *Layout) { l.Stripes[2].Name = "s1" }, []string{"stripes[2].name: s1 is that of stripes[0].name too"}},
 		{"birth 0", func(l *Layout) { l.Stripes[0].Birth = 0 }, []string{"stripes[0].birth: 0;"}},
@@ -158,6 +185,23 @@ func TestValidateNamesEveryFault(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A host that stands alone may have addresses; they are checked all the same.
+func TestValidateOfOneHost(t *testing.T) {
+	l := Single("h1")
+	l.Hosts[0] = hostAt("h1", 1)
+	if err := l.Validate(); err != nil {
+		t.Error(err)
+	}
+	l.Hosts[0].NATS = ""
+	if err := l.Validate(); err != nil {
+		t.Error(err)
+	}
+	l.Hosts[0].Route = "nowhere"
+	if got := lines(l.Validate()); len(got) != 1 || !strings.Contains(got[0], `hosts[0].route: "nowhere"`) {
+		t.Errorf("faults %q", got)
 	}
 }
 

@@ -47,6 +47,17 @@ func (l Layout) Stripe(name string) (Stripe, bool) {
 	return find(l.Stripes, func(s Stripe) bool { return s.Name == name })
 }
 
+// StripesOn returns the stripes that a host is a member of, in the order of the layout.
+func (l Layout) StripesOn(host string) []Stripe {
+	var on []Stripe
+	for _, s := range l.Stripes {
+		if s.Has(host) {
+			on = append(on, s)
+		}
+	}
+	return on
+}
+
 // Host returns the host of that name.
 func (l Layout) Host(name string) (Host, bool) {
 	return find(l.Hosts, func(h Host) bool { return h.Name == name })

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
@@ -12,12 +13,18 @@ import (
 // directory names.
 const nameLimit = 64
 
+// maxVersion is the largest number that a layout file can hold.
+const maxVersion = math.MaxInt64
+
 // Validate returns every fault of the layout, joined, or nil. Each fault names the
 // field, its value and what to do about it.
 func (l Layout) Validate() error {
 	var f faults
 	if l.Version == 0 {
 		f.add("version: 0; number layouts from 1 upwards, each newer one higher")
+	}
+	if l.Version > maxVersion {
+		f.add("version: %d is beyond %d; take a smaller one", l.Version, uint64(maxVersion))
 	}
 	l.checkHosts(&f)
 	l.checkStripes(&f)
@@ -69,11 +76,31 @@ func (l Layout) checkHosts(f *faults) {
 	if len(l.Hosts) == 0 {
 		f.add("hosts: none; a layout needs at least one host")
 	}
-	seen := make(map[string]string)
+	names, places := make(map[string]string), make(map[string]string)
 	for i, h := range l.Hosts {
 		field := fmt.Sprintf("hosts[%d]", i)
 		f.name(field, h.Name)
-		twice(f, seen, h.Name, field+".name", "give each host a name of its own")
+		twice(f, names, h.Name, field+".name", "give each host a name of its own")
+		l.checkAddresses(f, field, h, places)
+	}
+}
+
+// checkAddresses wants every address of a host that has others to meet, and none of
+// them taken by another one. A host that stands alone may leave them out.
+func (l Layout) checkAddresses(f *faults, field string, h Host, places map[string]string) {
+	for _, a := range []struct{ kind, address string }{{"nats", h.NATS}, {"route", h.Route}, {"http", h.HTTP}} {
+		if a.address == "" && len(l.Hosts) <= 1 {
+			continue
+		}
+		at := field + "." + a.kind
+		if err := checkAddress(a.address); err != nil {
+			f.add("%s: %w", at, err)
+			continue
+		}
+		twice(f, places, strings.ToLower(a.address), at, "give each an address of its own")
+	}
+	if err := checkAdama(h.Adama); err != nil {
+		f.add("%s.adama: %w", field, err)
 	}
 }
 
@@ -82,6 +109,10 @@ func (l Layout) checkStripes(f *faults) {
 		f.add("stripes: none; a layout needs at least one stripe")
 	}
 	names, births := make(map[string]string), make(map[uint32]string)
+	hosts := make(map[string]bool, len(l.Hosts))
+	for _, h := range l.Hosts {
+		hosts[h.Name] = true
+	}
 	for i, s := range l.Stripes {
 		field := fmt.Sprintf("stripes[%d]", i)
 		f.name(field, s.Name)
@@ -91,11 +122,11 @@ func (l Layout) checkStripes(f *faults) {
 		} else {
 			twice(f, births, s.Birth, field+".birth", "take a number higher than all before")
 		}
-		l.checkMembers(f, field, s)
+		checkMembers(f, field, s, hosts)
 	}
 }
 
-func (l Layout) checkMembers(f *faults, field string, s Stripe) {
+func checkMembers(f *faults, field string, s Stripe, hosts map[string]bool) {
 	if s.Replicas != 1 && s.Replicas != 3 && s.Replicas != 5 {
 		f.add("%s.replicas: %d; choose 1, 3 or 5", field, s.Replicas)
 	}
@@ -105,7 +136,7 @@ func (l Layout) checkMembers(f *faults, field string, s Stripe) {
 	seen := make(map[string]string)
 	for i, h := range s.Hosts {
 		member := fmt.Sprintf("%s.hosts[%d]", field, i)
-		if _, ok := l.Host(h); !ok {
+		if !hosts[h] {
 			f.add("%s: %q is no host of this layout; add it under hosts or correct the name", member, h)
 		}
 		twice(f, seen, h, member, "list a host once")
@@ -114,10 +145,14 @@ func (l Layout) checkMembers(f *faults, field string, s Stripe) {
 
 func (l Layout) checkPartitions(f *faults) {
 	ids := make(map[PartitionID]string)
+	stripes := make(map[string]bool, len(l.Stripes))
+	for _, s := range l.Stripes {
+		stripes[s.Name] = true
+	}
 	for i, p := range l.Partitions {
 		field := fmt.Sprintf("partitions[%d]", i)
 		twice(f, ids, p.ID, field+".id", "give each partition a number of its own")
-		if _, ok := l.Stripe(p.Stripe); !ok {
+		if !stripes[p.Stripe] {
 			f.add("%s.stripe: %q is no stripe of this layout; add it under stripes or correct the name", field, p.Stripe)
 		}
 		if !p.First.Valid() || !p.Last.Valid() {
