@@ -2,6 +2,8 @@ package embedded
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -80,6 +82,7 @@ func (c config) renderAccounts(line func(string, ...any), k keys) {
 		line("      { nkey: %s, allowed_connection_types: [STANDARD], %s }", k.open.public, permissions(RoleOperator))
 	}
 	line("    ]")
+	c.renderMappings(line)
 	line("    imports: [")
 	for _, call := range calls() {
 		line("      { service: { account: %s, subject: %s } }", logAccount, quote(call.subject))
@@ -87,6 +90,25 @@ func (c config) renderAccounts(line func(string, ...any), k keys) {
 	line("    ]")
 	line("  }")
 	line("}")
+}
+
+// localSubjects are what any host answers, and where the one answers to which the
+// client is connected. A queue group would not do in a cluster: the server picks a
+// member at random among all hosts, also one that is frozen and has not been given up.
+var localSubjects = map[string]string{
+	"adama.v1.*":        "adama.v1.any.%s.$1",
+	"trireme.v1.status": "trireme.v1.h.%s.status",
+}
+
+func (c config) renderMappings(line func(string, ...any)) {
+	if c.Cluster == nil {
+		return
+	}
+	line("    mappings: {")
+	for _, from := range slices.Sorted(maps.Keys(localSubjects)) {
+		line("      %s: %s", quote(from), quote(fmt.Sprintf(localSubjects[from], c.Name)))
+	}
+	line("    }")
 }
 
 func calls() []call { return append(append([]call(nil), readCalls...), viewCalls...) }

@@ -36,6 +36,8 @@ func attempts() []*nats.Msg {
 	}
 	const log = "trireme.log.s1"
 	add(log, "", "forged", nil)
+	add("trireme.tail.s1", "", "forged", nil)
+	add("trireme.host.h1", "", "forged", nil)
 	add(log, log, "forged", nats.Header{nats.ExpectedLastMsgIdHdr: {"x"}})
 	// A reply subject in the log, on everything that somebody answers.
 	trace := nats.Header{"Nats-Trace-Dest": {log}}
@@ -50,7 +52,7 @@ func attempts() []*nats.Msg {
 		"$JS.API.CONSUMER.DELETE.trireme-s1.nobody":      "",
 		"$JS.ACK.trireme-s1.reader.1.1.1.1.1":            "+NXT",
 		"$JS.ACK._.hash.trireme-s1.reader.1.1.1.1.1.a.b": "+NXT",
-		"$SRV.PING": "", "$SRV.INFO.adama": "", "adama.v1.echo": "forged", "adama.v1.nobody": "forged",
+		"$SRV.PING": "", "$SRV.INFO.adama": "", "adama.v1.p.00.echo": "forged", "adama.v1.nobody": "forged",
 	} {
 		add(subject, log, body, nil)
 		add(subject, log, body, trace)
@@ -59,7 +61,7 @@ func attempts() []*nats.Msg {
 		add(subject, "$JS.API.CONSUMER.CREATE.trireme-s1.by-reply", body, nil)
 	}
 	// The service as a messenger to the gate.
-	add("adama.v1.echo", gateSubjectOf("trireme-s1")+".by-reply", view("by-reply", ""), nil)
+	add("adama.v1.p.00.echo", gateSubjectOf("trireme-s1")+".by-reply", view("by-reply", ""), nil)
 	// Calls that change streams.
 	for subject, body := range map[string]string{
 		"$JS.API.STREAM.CREATE.thief":                     `{"name":"thief","subjects":["trireme.log.s3"]}`,
@@ -104,10 +106,17 @@ func TestNobodyOutsideChangesALog(t *testing.T) {
 	for _, who := range outsiders {
 		t.Run(who.name, func(t *testing.T) {
 			s := started(t, who.server())
-			inside, js := withLog(t, s)
+			_, js := withLog(t, s)
 			echo(t, s)
 			// Whatever reaches the streams' account from outside would show here.
+			inside, err := s.Log()
+			if err != nil {
+				t.Fatal(err)
+			}
 			spy, err := inside.SubscribeSync("trireme.>")
+			if err == nil {
+				err = inside.Flush()
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -137,7 +146,7 @@ func TestNobodyOutsideChangesALog(t *testing.T) {
 	}
 }
 
-// echo answers adama.v1.echo as a service would.
+// echo answers adama.v1.p.00.echo as a service would.
 func echo(t *testing.T, s *Server) {
 	t.Helper()
 	service, err := s.Service()
@@ -145,7 +154,7 @@ func echo(t *testing.T, s *Server) {
 		t.Fatal(err)
 	}
 	answer := func(m *nats.Msg) { _ = m.Respond(m.Data) } // refused replies are the point of the test
-	for _, subject := range []string{"adama.v1.echo", "$SRV.>"} {
+	for _, subject := range []string{"adama.v1.p.00.echo", "$SRV.>"} {
 		if _, err := service.QueueSubscribe(subject, "q", answer); err != nil {
 			t.Fatal(err)
 		}
@@ -159,7 +168,7 @@ func echo(t *testing.T, s *Server) {
 // has answered something that came later.
 func settle(t *testing.T, outside *nats.Conn, js jetstream.JetStream) {
 	t.Helper()
-	if _, err := outside.Request("adama.v1.echo", []byte("x"), patience); err != nil {
+	if _, err := outside.Request("adama.v1.p.00.echo", []byte("x"), patience); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := outside.Request("$JS.API.STREAM.INFO.trireme-s1", nil, patience); err != nil {
@@ -185,7 +194,7 @@ func streams(t *testing.T, js jetstream.JetStream) string {
 		if info.Config.Name == "trireme-s2" {
 			info.State.Msgs, info.State.LastSeq, info.State.Bytes, info.State.LastTime = 0, 0, 0, time.Time{}
 		}
-		info.State.Consumers, info.TimeStamp = 0, time.Time{}
+		info.State.Consumers, info.TimeStamp, info.Cluster = 0, time.Time{}, nil
 		text, err := json.Marshal(info)
 		if err != nil {
 			t.Fatal(err)
@@ -211,24 +220,30 @@ func TestOutsidersReadStreams(t *testing.T) {
 			if _, err := js.AccountInfo(t.Context()); err != nil {
 				t.Error(err)
 			}
-			var names []string
-			for name := range js.StreamNames(t.Context()).Name() {
-				names = append(names, name)
-			}
-			if got := strings.Join(names, " "); got != "trireme-s1 trireme-s2" && got != "trireme-s2 trireme-s1" {
-				t.Errorf("streams %q", got)
-			}
-			if got := record(t, outside, "trireme-s1", 2); got != "second record of s1" {
-				t.Errorf("record 2 is %q", got)
-			}
-			raw, err := outside.Request("$JS.API.STREAM.MSG.GET.trireme-s1", []byte(`{"seq":1}`), patience)
-			if err != nil || !strings.Contains(string(raw.Data), `"seq":1`) {
-				t.Errorf("message get: %v, %v", raw, err)
-			}
-			if got := directBatch(t, outside); strings.Join(got, ",") != "first record of s1,second record of s1," {
-				t.Errorf("direct get batch: %q", got)
-			}
+			readStream(t, outside, js)
 		})
+	}
+}
+
+// readStream reads both records of s1 by every call that is for reading.
+func readStream(t *testing.T, outside *nats.Conn, js jetstream.JetStream) {
+	t.Helper()
+	var names []string
+	for name := range js.StreamNames(t.Context()).Name() {
+		names = append(names, name)
+	}
+	if got := strings.Join(names, " "); got != "trireme-s1 trireme-s2" && got != "trireme-s2 trireme-s1" {
+		t.Errorf("streams %q", got)
+	}
+	if got := record(t, outside, "trireme-s1", 2); got != "second record of s1" {
+		t.Errorf("record 2 is %q", got)
+	}
+	raw, err := outside.Request("$JS.API.STREAM.MSG.GET.trireme-s1", []byte(`{"seq":1}`), patience)
+	if err != nil || !strings.Contains(string(raw.Data), `"seq":1`) {
+		t.Errorf("message get: %v, %v", raw, err)
+	}
+	if got := directBatch(t, outside); strings.Join(got, ",") != "first record of s1,second record of s1," {
+		t.Errorf("direct get batch: %q", got)
 	}
 }
 
@@ -269,30 +284,42 @@ func TestOnlyOperatorsViewStreams(t *testing.T) {
 				refused(t, errs)
 				return
 			}
-			// As `nats stream view` does it.
-			made, err := outside.Request("$JS.API.CONSUMER.CREATE.trireme-s1.pager.>", []byte(view("pager", "")), patience)
-			if err != nil || strings.Contains(string(made.Data), `"error"`) {
-				t.Fatalf("make consumer: %s, %v", made.Data, err)
-			}
-			next, err := outside.Request("$JS.API.CONSUMER.MSG.NEXT.trireme-s1.pager", []byte(`{"batch":25,"no_wait":true}`), patience)
-			if err != nil || string(next.Data) != "first record of s1" {
-				t.Fatalf("next record: %v, %v", next, err)
-			}
-			if err := next.Ack(); err != nil {
-				t.Error(err)
-			}
-			info, err := outside.Request("$JS.API.CONSUMER.INFO.trireme-s1.pager", nil, patience)
-			if err != nil || !strings.Contains(string(info.Data), `"ack_policy":"none"`) {
-				t.Errorf("consumer info: %v, %v", info, err)
-			}
-			gone, err := outside.Request("$JS.API.CONSUMER.DELETE.trireme-s1.pager", nil, patience)
-			if err != nil || !strings.Contains(string(gone.Data), `"success":true`) {
-				t.Errorf("delete consumer: %v, %v", gone, err)
-			}
+			viewStream(t, outside)
 			if len(errs) != 0 {
 				t.Errorf("the connection reports %v", <-errs)
 			}
 		})
+	}
+}
+
+// viewStream reads the first record as `nats stream view` does.
+func viewStream(t *testing.T, outside *nats.Conn) {
+	t.Helper()
+	made, err := outside.Request("$JS.API.CONSUMER.CREATE.trireme-s1.pager.>", []byte(view("pager", "")), patience)
+	if err != nil || strings.Contains(string(made.Data), `"error"`) {
+		t.Fatalf("make consumer: %v, %v", made, err)
+	}
+	page, err := outside.SubscribeSync(outside.NewInbox())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := outside.PublishRequest("$JS.API.CONSUMER.MSG.NEXT.trireme-s1.pager", page.Subject, []byte(`{"batch":25,"no_wait":true}`)); err != nil {
+		t.Fatal(err)
+	}
+	next, err := page.NextMsg(patience)
+	if err != nil || string(next.Data) != "first record of s1" {
+		t.Fatalf("next record: %v, %v", next, err)
+	}
+	if err := next.Ack(); err != nil {
+		t.Error(err)
+	}
+	info, err := outside.Request("$JS.API.CONSUMER.INFO.trireme-s1.pager", nil, patience)
+	if err != nil || !strings.Contains(string(info.Data), `"ack_policy":"none"`) {
+		t.Errorf("consumer info: %v, %v", info, err)
+	}
+	gone, err := outside.Request("$JS.API.CONSUMER.DELETE.trireme-s1.pager", nil, patience)
+	if err != nil || !strings.Contains(string(gone.Data), `"success":true`) {
+		t.Errorf("delete consumer: %v, %v", gone, err)
 	}
 }
 
@@ -310,6 +337,10 @@ func TestSubscriptionsFromOutside(t *testing.T) {
 		{"*.>", false},
 		{"trireme.log.s1", false},
 		{"trireme.v1.>", false},
+		{"trireme.tail.>", false},
+		{"trireme.tail.s1", false},
+		{"trireme.host.>", false},
+		{"trireme.host.h1", false},
 		{"$SRV.>", false},
 		{"$JS.>", false},
 		{"$JS.API.CONSUMER.CREATE.>", false},
@@ -360,7 +391,7 @@ func TestServiceAndClientsMeet(t *testing.T) {
 			s := started(t, who.server())
 			echo(t, s)
 			outside, errs := dial(t, s, who.login)
-			got, err := outside.Request("adama.v1.echo", []byte("hello"), patience)
+			got, err := outside.Request("adama.v1.p.00.echo", []byte("hello"), patience)
 			if err != nil || string(got.Data) != "hello" {
 				t.Errorf("%v, %v", got, err)
 			}
@@ -382,7 +413,7 @@ func TestServiceAndClientsMeet(t *testing.T) {
 				t.Errorf("event %v, %v", m, err)
 			}
 			// The service asks another host, by an inbox that no client can listen to.
-			if m, err := service.Request("adama.v1.echo", []byte("hi"), patience); err != nil || string(m.Data) != "hi" {
+			if m, err := service.Request("adama.v1.p.00.echo", []byte("hi"), patience); err != nil || string(m.Data) != "hi" {
 				t.Errorf("the service's own request: %v, %v", m, err)
 			}
 			if err := outside.Publish("adama.event.owner", []byte("forged")); err != nil {
@@ -398,7 +429,7 @@ func TestLargestMessage(t *testing.T) {
 	echo(t, s)
 	outside, _ := dial(t, s)
 	large := make([]byte, 60<<20) // a reply of the largest size
-	got, err := outside.Request("adama.v1.echo", large, patience)
+	got, err := outside.Request("adama.v1.p.00.echo", large, patience)
 	if err != nil || len(got.Data) != len(large) {
 		t.Fatalf("echo of %d bytes: %v", len(large), err)
 	}

@@ -36,6 +36,7 @@ type config struct {
 	MaxPayload int32
 	MaxFile    int64
 	Clients    []User
+	Cluster    *Cluster
 	Extra      string
 	Logger     *slog.Logger
 }
@@ -57,6 +58,9 @@ func (s *Server) Config() (string, error) {
 	for i := range cfg.Clients {
 		cfg.Clients[i].Password = "hidden"
 	}
+	if cfg.Cluster != nil && cfg.Cluster.Password != "" {
+		cfg.Cluster.Password = "hidden"
+	}
 	return cfg.render(k), nil
 }
 
@@ -64,7 +68,7 @@ func (s *Server) Config() (string, error) {
 func (s *Server) settled() (config, error) {
 	c := config{
 		Name: or(s.Name, defaultName), Dir: or(s.Dir, defaultDir), MaxPayload: or(s.MaxPayload, defaultMaxPayload),
-		MaxFile: s.MaxFile, Clients: append([]User(nil), s.Clients...), Extra: s.Extra, Logger: s.Logger,
+		MaxFile: s.MaxFile, Clients: append([]User(nil), s.Clients...), Cluster: s.cluster().settled(), Extra: s.Extra, Logger: s.Logger,
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -91,7 +95,11 @@ func (s *Server) settled() (config, error) {
 	if c.Listens && len(c.Clients) == 0 && !loopback(c.Host) {
 		fault("listen %q: other machines reach it, and no client is named; name the clients, or listen on 127.0.0.1", s.Listen)
 	}
+	if !c.Listens && c.Cluster != nil {
+		fault("listen %q: a server in a cluster needs a client address; choose one, as in %s", s.Listen, defaultListen)
+	}
 	errs = append(errs, checkUsers(c.Clients)...)
+	errs = append(errs, c.Cluster.check()...)
 	errs = append(errs, checkExtra(c.Extra)...)
 	return c, errors.Join(errs...)
 }
@@ -152,6 +160,7 @@ func (c config) render(k keys) string {
 		line("  max_file_store: %d", c.MaxFile)
 	}
 	line("}")
+	c.Cluster.render(line)
 	c.renderAccounts(line, k)
 	if c.Extra != "" {
 		line("%s", c.Extra)

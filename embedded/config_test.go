@@ -115,7 +115,7 @@ func TestConfigNamesEveryFault(t *testing.T) {
 		{"extra listens", &Server{Extra: "listen: 5\nserver_name: x"}, []string{`"listen" cannot be set here`, `"server_name" cannot`}},
 		{"extra in other case", &Server{Extra: "JetStream: false"}, []string{`"JetStream" cannot be set here: the log needs its own`}},
 		{"extra with a quoted key", &Server{Extra: `"accounts" { A {} }`}, []string{`"accounts" cannot be set here`}},
-		{"extra cluster", &Server{Extra: "cluster { port: 6222 }"}, []string{`"cluster" cannot be set here: this host stands alone`}},
+		{"extra cluster", &Server{Extra: "cluster { port: 6222 }"}, []string{`"cluster" cannot be set here: how hosts find one another`}},
 		{"leaf node into the log", &Server{Extra: `leafnodes { remotes: [ {url: "nats://127.0.0.1:1", account: TRIREME} ] }`}, []string{"a leaf node must not be bound"}},
 		{"leaf nodes from outside", &Server{Extra: `leafnodes { port: 7422, authorization { user: u, password: p, account: TRIREME } }`}, []string{"a leaf node must not be bound"}},
 		{"leaf users", &Server{Extra: `leafnodes { port: 7422, authorization { users: [ {user: u, password: p, account: ADAMA} ] } }`}, []string{"a leaf node must not be bound"}},
@@ -139,7 +139,7 @@ func TestOwnedKeysAreRefused(t *testing.T) {
 	for _, key := range []string{
 		"accounts", "authorization", "no_auth_user", "operator", "resolver", "system_account", "no_system_account", "trusted",
 		"mappings", "maps", "jetstream", "store_dir", "listen", "port", "host", "net", "server_name", "max_payload", "max_pending",
-		"cluster", "gateway", "default_sentinel", "no_header_support", "logfile", "syslog",
+		"cluster", "gateway", "server_tags", "client_advertise", "default_sentinel", "no_header_support", "logfile", "syslog",
 	} {
 		_, err := (&Server{Extra: key + ": 1"}).Config()
 		if err == nil || !strings.Contains(err.Error(), strconv.Quote(key)+" cannot be set here") {
@@ -216,7 +216,7 @@ func protected(o *server.Options) map[string]any {
 		"name": o.ServerName, "dir": o.StoreDir, "host": o.Host, "port": o.Port, "listens": !o.DontListen, "payload": o.MaxPayload, "pending": o.MaxPending,
 		"jetstream": o.JetStream, "sync": o.SyncAlways, "lax": o.NoJetStreamStrict, "system": o.SystemAccount, "no system": o.NoSystemAccount,
 		"no auth": o.NoAuthUser, "user": o.Username, "token": o.Authorization, "callout": o.AuthCallout, "operators": len(o.TrustedOperators),
-		"trusted": o.TrustedKeys, "sentinel": o.DefaultSentinel, "cluster": o.Cluster.Port, "gateway": o.Gateway.Name, "nkeys": len(o.Nkeys),
+		"trusted": o.TrustedKeys, "sentinel": o.DefaultSentinel, "cluster": o.Cluster.Port, "routes": o.RoutesStr, "route user": o.Cluster.Username, "tags": strings.Join(o.Tags, " "), "advertise": o.ClientAdvertise, "gateway": o.Gateway.Name, "nkeys": len(o.Nkeys),
 	}
 	for _, a := range o.Accounts {
 		p["account "+a.Name] = true

@@ -31,6 +31,7 @@ func (r *running) open(name, inbox string, key userKey) (*conn, error) {
 		nats.InProcessServer(r.nats),
 		nats.Name(r.nats.Name()+" "+name),
 		nats.Nkey(key.public, key.pair.Sign),
+		r.echo(name),
 		nats.CustomInboxPrefix(inbox),
 		nats.Timeout(10*time.Second), // of a machine under load
 		// The server drops a connection that is too slow for it. That must not be the
@@ -48,6 +49,15 @@ func (r *running) open(name, inbox string, key userKey) (*conn, error) {
 	}
 	r.conns = append(slices.DeleteFunc(r.conns, (*conn).IsClosed), c)
 	return c, nil
+}
+
+// echo spares a connection among the logs what it publishes itself: an owner need not
+// hear its own broadcast. Answers of JetStream are not affected.
+func (r *running) echo(name string) nats.Option {
+	if name == "log" {
+		return nats.NoEcho()
+	}
+	return func(*nats.Options) error { return nil }
 }
 
 // report logs what goes wrong on a connection behind its user's back.

@@ -16,6 +16,9 @@
 // where clients and our service meet, SYS is the server's own. DESIGN.md in this
 // directory has the table of permissions and the reasons.
 //
+// With [Server.Cluster] set, servers find one another by routes and replicate streams;
+// [Server.LeadsStream] says who leads one.
+//
 // The package keeps no global state; one process may run several servers on
 // different directories. It runs on Unix systems.
 package embedded

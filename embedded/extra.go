@@ -28,8 +28,10 @@ func owned(key string) (why string, is bool) {
 		return "the client address has its own setting", true
 	case "max_payload", "max_pending":
 		return "the contract's sizes need it as it is", true
-	case "cluster", "gateway":
-		return "this host stands alone", true
+	case "cluster", "server_tags", "client_advertise":
+		return "how hosts find one another has its own settings", true
+	case "gateway":
+		return "hosts form one cluster", true
 	case "no_header_support":
 		return "requests and the log use headers", true
 	case "logfile", "log_file", "logfile_size_limit", "log_size_limit", "logfile_max_num", "log_max_num",

@@ -25,9 +25,18 @@ const levelTrace = slog.LevelDebug - 4
 
 // Noticef is for whoever debugs: what matters of a start the host says itself.
 func (l *serverLog) Noticef(format string, v ...any) { l.print(slog.LevelDebug, format, v) }
-func (l *serverLog) Errorf(format string, v ...any)  { l.print(slog.LevelError, format, v) }
 func (l *serverLog) Debugf(format string, v ...any)  { l.print(slog.LevelDebug, format, v) }
 func (l *serverLog) Tracef(format string, v ...any)  { l.print(levelTrace, format, v) }
+
+// Errorf reports an error, but of a server that is not up yet, or down, only warns: the
+// host tells of it, and the route is tried for ever.
+func (l *serverLog) Errorf(format string, v ...any) {
+	level := slog.LevelError
+	if strings.HasPrefix(format, "Error trying to connect to route") {
+		level = slog.LevelWarn
+	}
+	l.print(level, format, v)
+}
 
 // Warnf warns, but not of the payload size, which the contract asks for.
 func (l *serverLog) Warnf(format string, v ...any) {

@@ -51,6 +51,7 @@ func TestLevels(t *testing.T) {
 	log.Noticef("a %d", 1)
 	log.Warnf("b %s", "two")
 	log.Errorf("c")
+	log.Errorf("Error trying to connect to route (attempt %v): %v", 1, "refused")
 	log.Debugf("  d  ")
 	log.Tracef("e")
 	log.Fatalf("first %d", 1) // for Start
@@ -63,6 +64,7 @@ func TestLevels(t *testing.T) {
 	want := `level=DEBUG msg="a 1" component=nats
 level=WARN msg="b two" component=nats
 level=ERROR msg=c component=nats
+level=WARN msg="Error trying to connect to route (attempt 1): refused" component=nats
 level=DEBUG msg=d component=nats
 level=DEBUG-4 msg=e component=nats
 level=ERROR msg=second component=nats

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"testing"
@@ -12,19 +13,24 @@ import (
 	"go.uber.org/goleak"
 )
 
-// holdDir, in the environment, makes the test binary a server on that directory, to be killed.
-const holdDir = "EMBEDDED_TEST_HOLD_DIR"
+// holdServer, in the environment, makes the test binary a server with those fields, to
+// be killed or frozen.
+const holdServer = "EMBEDDED_TEST_HOLD"
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(holdDir); dir != "" {
-		hold(dir)
+	if fields := os.Getenv(holdServer); fields != "" {
+		hold(fields)
 	}
 	goleak.VerifyTestMain(m)
 }
 
 // hold serves until it is killed, and tells its parent when it serves.
-func hold(dir string) {
-	s := &Server{Dir: dir, Listen: NoListener}
+func hold(fields string) {
+	s := &Server{}
+	if err := json.Unmarshal([]byte(fields), s); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
 	if err := s.Start(context.Background()); err != nil {
 		fmt.Println(err)
 		os.Exit(1)
@@ -56,14 +62,7 @@ func started(t *testing.T, s *Server) *Server {
 // withLog makes the streams of two stripes, a record in each, and returns the connection.
 func withLog(t *testing.T, s *Server) (*nats.Conn, jetstream.JetStream) {
 	t.Helper()
-	nc, err := s.Log()
-	if err != nil {
-		t.Fatal(err)
-	}
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	nc, js := logOf(t, s)
 	for _, stripe := range []string{"s1", "s2"} {
 		_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{
 			Name: "trireme-" + stripe, Subjects: []string{"trireme.log." + stripe}, AllowDirect: true,

@@ -24,6 +24,10 @@ var (
 	// ErrLocked is returned by Start when another process, or another Server of this
 	// one, has the directory.
 	ErrLocked = errors.New("the data directory is in use")
+	// ErrMode is returned by Start when the directory's streams are those of a server
+	// that stood alone and this one is in a cluster, the other way round, or when they are
+	// those of a cluster of another name.
+	ErrMode = errors.New("the data directory is of another mode")
 )
 
 // A Server is a NATS server in this process. Set the fields before Start and leave
@@ -53,6 +57,9 @@ type Server struct {
 	// other address is refused.
 	Clients []User
 
+	// Cluster joins the server to others. Default: it stands alone.
+	Cluster *Cluster
+
 	// Extra is a piece of NATS server configuration for what has no field here: TLS,
 	// limits, monitoring, websocket. Keys that this package answers for are refused.
 	Extra string
@@ -61,7 +68,7 @@ type Server struct {
 	Logger *slog.Logger
 
 	life sync.Mutex // held throughout Start and Close; taken before mu
-	mu   sync.Mutex // guards run
+	mu   sync.Mutex // guards run, and Cluster from SetCluster
 	run  *running
 }
 
@@ -70,7 +77,10 @@ type running struct {
 	lock *lock
 	nats *server.Server
 	keys keys
+	cfg  config
 	log  *slog.Logger
+
+	cluster *Cluster // as it is in force; guarded by Server.life
 
 	mu     sync.Mutex
 	conns  []*conn // what Close drains
@@ -82,8 +92,10 @@ const shutdownLimit = 10 * time.Second
 
 // Start starts the server and returns when it answers: it takes connections from this
 // process and, if it has a listener, from outside, and JetStream has recovered every
-// stream. When ctx ends first, Start undoes what it did and returns the cause. Errors
-// say what to change; a directory that is taken gives [ErrLocked].
+// stream. In a cluster it does not wait for the streams, which need other servers, who
+// may not be up yet: [Server.Healthy] tells. When ctx ends first, Start undoes what it
+// did and returns the cause. Errors say what to change; a directory that is taken gives
+// [ErrLocked], one whose streams the server would delete [ErrMode].
 func (s *Server) Start(ctx context.Context) error {
 	s.life.Lock()
 	defer s.life.Unlock()
@@ -107,7 +119,7 @@ func (s *Server) start(ctx context.Context) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	run := &running{log: cfg.Logger}
+	run := &running{cfg: cfg, cluster: cfg.Cluster, log: cfg.Logger}
 	if run.keys, err = newKeys(); err != nil {
 		return nil, err
 	}
@@ -117,6 +129,9 @@ func (s *Server) start(ctx context.Context) (*running, error) {
 	}
 	if run.lock, err = lockDir(cfg.Dir); err != nil {
 		return nil, err
+	}
+	if err := settleMode(cfg.Dir, cfg.mode()); err != nil {
+		return nil, errors.Join(err, run.stop())
 	}
 	log := newServerLog(cfg.Logger)
 	if run.nats, err = server.NewServer(options); err != nil {
@@ -133,7 +148,7 @@ func (s *Server) start(ctx context.Context) (*running, error) {
 	return run, nil
 }
 
-// serve starts the server and waits until it is healthy.
+// serve starts the server and waits until it is ready.
 func (r *running) serve(ctx context.Context, log *serverLog) error {
 	started := make(chan struct{})
 	go func() {
@@ -150,14 +165,14 @@ func (r *running) serve(ctx context.Context, log *serverLog) error {
 		<-started
 		return context.Cause(ctx)
 	}
-	return r.awaitHealth(ctx, log)
+	return r.awaitReady(ctx, log)
 }
 
-func (r *running) awaitHealth(ctx context.Context, log *serverLog) error {
+func (r *running) awaitReady(ctx context.Context, log *serverLog) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		health := r.healthy()
+		health := r.ready()
 		if ctx.Err() == nil && health == nil && len(log.fatal) == 0 {
 			return nil
 		}
@@ -171,8 +186,17 @@ func (r *running) awaitHealth(ctx context.Context, log *serverLog) error {
 	}
 }
 
+// ready is what Start waits for.
+func (r *running) ready() error {
+	if r.cfg.Cluster == nil {
+		return r.healthy()
+	}
+	return r.health(&server.HealthzOptions{JSEnabledOnly: true})
+}
+
 // Healthy returns nil while the server takes connections and every stream is well, and
-// what is wrong otherwise.
+// what is wrong otherwise. In a cluster, streams are well whose leader this server
+// knows and follows closely, and the servers need one who leads them.
 func (s *Server) Healthy() error {
 	run, err := s.current()
 	if err != nil {
@@ -181,8 +205,10 @@ func (s *Server) Healthy() error {
 	return run.healthy()
 }
 
-func (r *running) healthy() error {
-	health := r.nats.Healthz(nil)
+func (r *running) healthy() error { return r.health(nil) }
+
+func (r *running) health(options *server.HealthzOptions) error {
+	health := r.nats.Healthz(options)
 	if health.Status == "ok" {
 		return nil
 	}
@@ -242,7 +268,8 @@ func (s *Server) NATS() *server.Server {
 
 // Log returns a new connection of this process into the account of the stripes'
 // streams, with every right there. It reconnects by itself and buffers nothing while it
-// is away: a publish then fails at once. Close drains it.
+// is away: a publish then fails at once. It does not hear what it publishes itself. Close
+// drains it.
 func (s *Server) Log() (*nats.Conn, error) {
 	return s.connect("log", logInbox, func(k keys) userKey { return k.log })
 }
@@ -264,6 +291,12 @@ func (s *Server) connect(name, inbox string, key func(keys) userKey) (*nats.Conn
 		return nil, err
 	}
 	return c.Conn, nil
+}
+
+func (s *Server) cluster() *Cluster {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Cluster
 }
 
 func (s *Server) become(run *running) {

@@ -1,13 +1,11 @@
 package embedded
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"log/slog"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -141,6 +139,7 @@ func TestStartSaysWhatIsWrong(t *testing.T) {
 	}{
 		{"port taken", &Server{Listen: taken.Addr().String()}, "end the process that has the port"},
 		{"monitoring port taken", &Server{Extra: "http: \"" + taken.Addr().String() + "\""}, "end the process that has the port"},
+		{"route port taken", &Server{Cluster: &Cluster{Name: "x", Listen: taken.Addr().String(), Routes: []string{"127.0.0.1:1", "127.0.0.1:2"}}}, "end the process that has the port"},
 		{"directory below a file", &Server{Dir: filepath.Join(file, "data")}, "not a directory; choose another one"},
 		{"directory is a file", &Server{Dir: file}, "not a directory; choose another one"},
 		{"store is a file", &Server{Dir: blocked}, "not a directory"},
@@ -220,27 +219,15 @@ func (h *onMessage) Handle(_ context.Context, r slog.Record) error {
 
 func TestKilledProcessFreesTheDirectory(t *testing.T) {
 	dir := t.TempDir()
-	other := exec.CommandContext(t.Context(), os.Args[0])
-	other.Env = append(os.Environ(), holdDir+"="+dir)
-	out, err := other.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := other.Start(); err != nil {
-		t.Fatal(err)
-	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil || line != "serving\n" {
-		t.Fatalf("the other process says %q, %v", line, err)
-	}
+	other := elsewhere(t, &Server{Dir: dir, Listen: NoListener})
 	s := &Server{Dir: dir, Listen: NoListener}
-	if err := s.Start(t.Context()); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "process "+itoa(other.Process.Pid)) {
-		t.Errorf("Start next to process %d: %v", other.Process.Pid, err)
+	if err := s.Start(t.Context()); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "process "+itoa(other.Pid)) {
+		t.Errorf("Start next to process %d: %v", other.Pid, err)
 	}
-	if err := other.Process.Kill(); err != nil {
+	if err := other.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = other.Wait() // it was killed
+	_, _ = other.Wait() // it was killed
 	started(t, s)
 }
 
