@@ -11,14 +11,25 @@ import (
 
 // serve commits batch after batch. It returns nil when the ownership has ended.
 func (o *Owner) serve() error {
+	look := time.NewTicker(o.cfg.PollEvery) // at MayClaim, when nobody pokes
+	defer look.Stop()
 	for {
 		select {
 		case <-o.soft.Done():
 			return errClosing
 		case done := <-o.ctl:
-			o.yield(done)
+			o.yield(errHandedOver)
+			close(done)
 			return nil
+		case r, ok := <-o.tail:
+			if o.deposedBy(r, ok) {
+				return nil
+			}
 		default:
+		}
+		if !o.cfg.MayClaim() {
+			o.yield(errDeposed)
+			return nil
 		}
 		if batch := o.gather(); len(batch) > 0 {
 			owner, err := o.commit(batch)
@@ -29,29 +40,40 @@ func (o *Owner) serve() error {
 		}
 		select {
 		case <-o.wake:
+		case <-o.poke:
+		case <-look.C:
+		case r, ok := <-o.tail:
+			if o.deposedBy(r, ok) {
+				return nil
+			}
 		case <-o.soft.Done():
 			return errClosing
 		case done := <-o.ctl:
-			o.yield(done)
+			o.yield(errHandedOver)
+			close(done)
 			return nil
 		}
 	}
 }
 
+// What those are told who waited for an owner that is none any more.
+var (
+	errHandedOver = contract.Errorf(contract.Deposed, "this host has handed the stripe over")
+	errDeposed    = contract.Errorf(contract.Deposed, "this host should not own the stripe any more")
+)
+
 // yield hands over: nothing is in flight, the queue is answered.
-func (o *Owner) yield(done chan struct{}) {
-	defer close(done)
+func (o *Owner) yield(reason error) {
 	o.mu.Lock()
 	was, epoch := o.phase, o.epoch
 	queued := o.queue.items
 	o.queue = queue{}
-	reason := contract.Errorf(contract.Deposed, "this host has handed the stripe over")
 	o.enter(Waiting, reason)
 	o.mu.Unlock()
 	answer(queued, reason)
 	if was == Serving {
 		o.cfg.Listener(Lost{Epoch: epoch, Err: reason})
-		o.cfg.Logger.Info("ownership handed over", "epoch", epoch.String())
+		o.cfg.Logger.Info("ownership given up", "epoch", epoch.String(), "why", reason)
 	}
 }
 
@@ -213,6 +235,7 @@ func (o *Owner) settle(a *attempt) error {
 		return err
 	}
 	o.land(a.items, nil)
+	o.cfg.Broadcast(a.expected+1, a.body)
 	o.cfg.Listener(Committed{
 		Seq: a.expected + 1, Proposals: len(a.items), Changes: a.changes, Bytes: len(a.body),
 		Append: a.took, Apply: time.Since(start),
@@ -251,11 +274,18 @@ func (o *Owner) setFlight(items []*item) {
 	o.flight = items
 }
 
+// putBack lets items try again whose record is definitely not in the log.
 func (o *Owner) putBack(items []*item) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	o.flight = nil
-	o.queue.putBack(items)
+	waits := o.phase != Waiting
+	if waits {
+		o.queue.putBack(items)
+	}
+	o.mu.Unlock()
+	if !waits {
+		answer(items, errDeposed)
+	}
 }
 
 func (o *Owner) lose(err error) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 
+	"trireme/internal/digest"
 	"trireme/internal/position"
 	"trireme/internal/record"
 )
@@ -30,6 +31,19 @@ func fateOf(expected uint64, body []byte, seq uint64, got []byte) fate {
 		return fateStored
 	}
 	return fateMissed
+}
+
+// continues says whether a record names a chain hash as that of the log before
+// it. The rest of the record is not looked at.
+func continues(chain digest.Chain, body []byte) bool {
+	line, _, _ := bytes.Cut(body[:min(len(body), 256)], []byte("\r\n"))
+	words := bytes.Fields(line)
+	at := map[string]int{"CLAIM": 3, "BATCH": 4} // see internal/record
+	if len(words) == 0 {
+		return false
+	}
+	n, known := at[string(words[0])]
+	return known && n < len(words) && string(words[n]) == chain.String()
 }
 
 // A step is what an owner does after an append.

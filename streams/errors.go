@@ -12,6 +12,9 @@ var (
 	// ErrNoStream: the stripe has no stream. That never means that there are no
 	// documents: only a caller whose store is empty for the stripe may create it.
 	ErrNoStream = errors.New("the stripe's stream does not exist")
+	// ErrNoLeader: no replica leads the stream now; what one of them says of its
+	// end is not taken.
+	ErrNoLeader = errors.New("the stripe's stream has no leader")
 	// ErrConfig: the stream is not configured as a stripe's log must be.
 	ErrConfig = errors.New("the stripe's stream is configured otherwise")
 )
@@ -48,10 +51,12 @@ var (
 	ErrApply = errors.New("a committed record cannot be applied")
 )
 
-// What [Owner.Submit] says at once. Nothing was kept of the proposal.
+// What [Owner.Submit] says at once: nothing was kept of the proposal.
 var (
 	// ErrOverloaded: the queue is full, in number or bytes.
 	ErrOverloaded = fmt.Errorf("the owner's queue is full: %w", contract.Errorf(contract.Overloaded, "too many requests wait for the stripe's log"))
+	// ErrNotOwner: this host should not own the stripe now; another does, or will.
+	ErrNotOwner = fmt.Errorf("not the owner: %w", contract.Errorf(contract.NoOwner, "another host owns the stripe, or is about to"))
 	// ErrClosed: the owner is closed or has stopped.
 	ErrClosed = fmt.Errorf("the owner is closed: %w", contract.Errorf(contract.NoOwner, "this host no longer serves the stripe"))
 )

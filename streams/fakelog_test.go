@@ -129,3 +129,10 @@ func (l *fakeLog) setScript(f func([]byte) verdict) {
 	defer l.mu.Unlock()
 	l.script = f
 }
+
+// setRecords makes the log one that has gone on.
+func (l *fakeLog) setRecords(records [][]byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.records = append([][]byte(nil), records...)
+}

@@ -17,6 +17,7 @@ type Log struct {
 	js      jetstream.JetStream
 	subject string
 	name    string
+	tail    string         // subject of the owner's broadcast
 	acks    chan *nats.Msg // answers to appends
 	sub     *nats.Subscription
 	prefix  string        // of their subjects
@@ -25,12 +26,13 @@ type Log struct {
 }
 
 // LogState is what a log holds, as the stream's leader tells it. A leader that
-// has been cut off may tell old news.
+// has been cut off may tell old news, for up to 20 s.
 type LogState struct {
 	First    uint64 // sequence of the oldest record; Last+1 when there is none
 	Last     uint64 // sequence of the newest record ever written
 	Bytes    int64  // on disk, one replica
 	MaxBytes int64  // the bound of Bytes
+	Leader   string // name of the server that told
 }
 
 // Records is how many records the log holds.
@@ -76,7 +78,7 @@ func open(nc *nats.Conn, cfg Config, find func(jetstream.JetStream) (jetstream.S
 	}
 	l := &Log{
 		nc: nc, js: js, stream: stream,
-		subject: Subject(cfg.Stripe), name: StreamName(cfg.Stripe),
+		subject: Subject(cfg.Stripe), name: StreamName(cfg.Stripe), tail: TailSubject(cfg.Stripe),
 		prefix: nc.NewRespInbox() + ".", turn: make(chan struct{}, 1),
 		acks: make(chan *nats.Msg, 64), // one is awaited, others are late
 	}
@@ -96,18 +98,23 @@ func (l *Log) Close() error {
 	return nil
 }
 
-// State asks the stream's leader what the log holds.
+// State asks the stream's leader what the log holds. It returns [ErrNoLeader]
+// when there is none.
 func (l *Log) State(ctx context.Context) (LogState, error) {
 	info, err := l.stream.Info(ctx)
 	if err != nil {
 		return LogState{}, fmt.Errorf("state of log %s: %w", l.name, streamError(err))
+	}
+	from, ok := leader(info.Cluster)
+	if !ok {
+		return LogState{}, fmt.Errorf("state of log %s: %w", l.name, ErrNoLeader)
 	}
 	s := info.State
 	first := s.FirstSeq
 	if s.Msgs == 0 {
 		first = s.LastSeq + 1
 	}
-	return LogState{First: first, Last: s.LastSeq, Bytes: int64(s.Bytes), MaxBytes: info.Config.MaxBytes}, nil
+	return LogState{First: first, Last: s.LastSeq, Bytes: int64(s.Bytes), MaxBytes: info.Config.MaxBytes, Leader: from}, nil
 }
 
 // Trim removes the records below a sequence. The log's last sequence stays what

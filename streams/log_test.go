@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -315,5 +316,33 @@ func TestLargeRecords(t *testing.T) {
 	})
 	if err != nil || read != len(sizes) {
 		t.Fatal(read, err)
+	}
+}
+
+// A replica that takes a question and does not answer, frozen or cut off, delays
+// a reader by little: another one is asked.
+func TestReadOutlastsASilentReplica(t *testing.T) {
+	s := startServer(t)
+	l := createLog(t, s, testConfig())
+	fill(t, l, 20, 20)
+	nc, asked := connect(t, s), atomic.Int32{}
+	_, err := nc.Subscribe("$JS.API.DIRECT.GET.frozen", func(m *nats.Msg) {
+		if asked.Add(1) > 1 {
+			_ = nc.PublishRequest("$JS.API.DIRECT.GET."+StreamName("s1"), m.Reply, m.Data)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	l.name = "frozen"
+	read, start := 0, time.Now()
+	if err := l.Read(t.Context(), 1, 20, func(uint64, []byte) error { read++; return nil }); err != nil || read != 20 {
+		t.Fatal(read, err)
+	}
+	if took := time.Since(start); took < readStall || asked.Load() < 2 {
+		t.Fatalf("asked %d times in %v", asked.Load(), took)
 	}
 }

@@ -22,6 +22,7 @@ type Owner struct {
 	cfg     OwnerConfig
 
 	wake    chan struct{}      // something was queued
+	poke    chan struct{}      // MayClaim may answer otherwise
 	kick    chan struct{}      // the log fills up
 	ctl     chan chan struct{} // requests to step down
 	ready   chan struct{}      // closed when the first catch-up and claim are done
@@ -36,12 +37,14 @@ type Owner struct {
 	trimming sync.Mutex // one trim at a time; taken before mu
 
 	// Of the loop alone.
-	builder  record.Builder
-	batch    []*item
-	attempt  *attempt  // a record whose fate is unknown
-	verified bool      // log and store were seen to belong together
-	doubt    time.Time // since when the log seems behind or gone
-	relieved time.Time // when a full log was last trimmed
+	builder   record.Builder
+	batch     []*item
+	attempt   *attempt // a record whose fate is unknown
+	tail      <-chan Record
+	verified  bool          // log and store were seen to belong together
+	doubt     time.Time     // since when the log seems behind or gone
+	relieved  time.Time     // when a full log was last trimmed
+	claimWait time.Duration // of the last claim, 0 after one that came in
 
 	mu       sync.Mutex // of all that follows
 	phase    Phase
@@ -50,9 +53,12 @@ type Owner struct {
 	epoch    position.Position
 	at       State // written by the loop, which reads it without mu
 	logState LogState
+	heard    uint64 // how far the log goes, as others have told
 	queue    queue
 	flight   []*item // sent and not settled
 	closed   bool    // nothing more is queued
+	may      bool    // MayClaim's last answer to the loop
+	turn     func()  // ends the look at the log under way; nil when there is none
 }
 
 // An attempt is a record that was sent.
@@ -73,9 +79,9 @@ func NewOwner(log Stream, m Machine, cfg OwnerConfig) (*Owner, error) {
 	}
 	o := &Owner{
 		log: log, machine: m, cfg: cfg,
-		wake: make(chan struct{}, 1), kick: make(chan struct{}, 1), ctl: make(chan chan struct{}),
+		wake: make(chan struct{}, 1), poke: make(chan struct{}, 1), kick: make(chan struct{}, 1), ctl: make(chan chan struct{}),
 		ready: make(chan struct{}), stopped: make(chan struct{}),
-		since: time.Now(),
+		tail: cfg.Tail, since: time.Now(),
 	}
 	o.soft, o.stopSoft = context.WithCancel(context.Background())
 	o.hard, o.stopHard = context.WithCancel(context.Background())
@@ -113,9 +119,12 @@ func (o *Owner) Start(ctx context.Context) error {
 }
 
 // Submit queues a proposal of about size bytes. It returns [ErrOverloaded] when
-// the queue is full and [ErrClosed] when the owner is not running, and then
-// nothing is kept of the proposal. Otherwise the proposal is answered within the
-// configured hold, or a little later when it is on its way to the log then.
+// the queue is full, [ErrNotOwner] when this host should not own the stripe now,
+// and [ErrClosed] when the owner is not running, and then nothing is kept of the
+// proposal. Otherwise the proposal is answered within the configured hold, or a
+// little later when it is on its way to the log then; and at once with
+// contract.Deposed, which promises that nothing happened, when MayClaim comes to
+// say no, unless the log has yet to tell what became of it.
 func (o *Owner) Submit(p Proposal, size int) error {
 	it := &item{p: p, size: max(0, size), at: time.Now()}
 	o.mu.Lock()
@@ -123,6 +132,9 @@ func (o *Owner) Submit(p Proposal, size int) error {
 	case o.closed, o.phase == Idle:
 		o.mu.Unlock()
 		return ErrClosed
+	case o.phase == Waiting:
+		o.mu.Unlock()
+		return ErrNotOwner
 	case len(o.queue.items) >= o.cfg.QueueProposals,
 		len(o.queue.items) > 0 && o.queue.bytes+it.size > o.cfg.QueueBytes:
 		o.mu.Unlock()
@@ -148,6 +160,18 @@ func (o *Owner) StepDown(ctx context.Context) error {
 	}
 	<-done // answered at once, once taken
 	return nil
+}
+
+// Poke has the owner act on MayClaim's answer at once, as when the leadership of
+// the stream has changed. It does not wait.
+func (o *Owner) Poke() {
+	may := o.cfg.MayClaim()
+	o.mu.Lock()
+	if may != o.may && o.turn != nil {
+		o.turn() // what it looks for may take long, and is looked for again
+	}
+	o.mu.Unlock()
+	signal(o.poke)
 }
 
 // Close takes no more proposals, finishes the record in flight, answers the rest
@@ -193,6 +217,7 @@ func (o *Owner) Status() Status {
 		Queued: len(o.queue.items), QueuedBytes: o.queue.bytes,
 		Log: o.logState, Err: o.why,
 	}
+	s.Log.Last = max(s.Log.Last, o.heard)
 	if o.phase == Serving {
 		s.Epoch = o.epoch
 	}

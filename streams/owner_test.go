@@ -126,17 +126,19 @@ func TestQueueIsBounded(t *testing.T) {
 	l := newFakeLog()
 	cfg := ownerConfig()
 	cfg.QueueProposals, cfg.QueueBytes = 5, 1010
-	cfg.MayClaim = func() bool { return false }
 	o := startOwner(t, l, newMachine(), cfg)
-	if p := o.Status().Phase; p != Waiting {
-		t.Fatal(p)
+	l.setScript(func([]byte) verdict { return verdict{kind: "undelivered"} })
+	doubt := newRequest("first")
+	if err := o.Submit(doubt, 0); err != nil {
+		t.Fatal(err)
 	}
-	sizes := []int{100, 800, 200, 100, 1, 1, 1, 1} // the third is too large, for the last two there is no place
-	var rs []*request
+	eventually(t, "the owner cannot write", func() bool { return o.Status().Phase == Claiming })
+	sizes := []int{100, 800, 200, 100, 1, 1, 1, 1} // the third is too large, for the last three there is no place
+	rs := []*request{doubt}
 	for i, n := range sizes {
 		r := newRequest("k")
 		switch err := o.Submit(r, n); {
-		case i == 2 || i > 5:
+		case i == 2 || i > 4:
 			wantIs(t, err, ErrOverloaded)
 			wantIs(t, err, contract.Errorf(contract.Overloaded, ""))
 		case err != nil:
@@ -145,7 +147,7 @@ func TestQueueIsBounded(t *testing.T) {
 			rs = append(rs, r)
 		}
 	}
-	if st := o.Status(); st.Queued != 5 || st.QueuedBytes != 1002 {
+	if st := o.Status(); st.Queued != 5 || st.QueuedBytes != 1001 {
 		t.Fatalf("%+v", st)
 	}
 	closeOwner(t, o)
@@ -742,10 +744,7 @@ func TestStepDownAndWait(t *testing.T) {
 	}
 	eventually(t, "the other follows", func() bool { return machines[1].Applied() == machines[0].Applied() })
 
-	waiting := newRequest("w") // held by the other until it is owner
-	if err := owners[1].Submit(waiting, 1); err != nil {
-		t.Fatal(err)
-	}
+	wantIs(t, submit(t, owners[1], "k2"), ErrNotOwner)
 	may[0].Store(false)
 	if err := owners[0].StepDown(t.Context()); err != nil {
 		t.Fatal(err)
@@ -754,7 +753,9 @@ func TestStepDownAndWait(t *testing.T) {
 		t.Fatal(p)
 	}
 	may[1].Store(true)
-	if err := waiting.wait(t); err != nil {
+	owners[1].Poke()
+	eventually(t, "the other serves", func() bool { return owners[1].Status().Phase == Serving })
+	if err := submit(t, owners[1], "k2"); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the first follows", func() bool { return machines[0].Applied() == machines[1].Applied() })

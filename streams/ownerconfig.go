@@ -17,8 +17,17 @@ type OwnerConfig struct {
 
 	// MayClaim says whether this host should own the stripe now, as when it
 	// leads the stream. While it says no, the owner follows the log and claims
-	// nothing. nil for always.
+	// nothing; what it had was answered. nil for always. Asked between any two
+	// records and by Poke, concurrently, so it must be quick.
 	MayClaim func() bool
+
+	// Broadcast is called with each record that this owner has committed and
+	// applied, claims included, in order, so that others hear of it: see
+	// [Log.Publish]. It must be quick and must not change body. nil for nobody.
+	Broadcast func(seq uint64, body []byte)
+	// Tail has what other owners broadcast: see [Log.Tail]. It may lack records,
+	// repeat and mix them up; what is missing is read from the log.
+	Tail <-chan Record
 
 	BatchBytes     int // changes in one record, in bytes, unless one alone is larger; 1 MiB
 	BatchProposals int // proposals that share one record; 4096
@@ -27,10 +36,10 @@ type OwnerConfig struct {
 
 	AppendTimeout time.Duration // after that the fate of an append is unknown; 3 s
 	Hold          time.Duration // how long a proposal waits while nothing commits; 15 s
-	Grace         time.Duration // how long to ask again when a log seems to be behind the store or gone, since a deposed leader answers too; 0
+	Grace         time.Duration // how long to ask again when a log seems to be behind the store or gone, since a leader that was cut off answers too; 0, but want 25 s with replicas
 	BackoffMin    time.Duration // first pause between two attempts to claim; 20 ms
 	BackoffMax    time.Duration // last pause; 1 s
-	PollEvery     time.Duration // pause between two looks at the log while MayClaim says no; 250 ms
+	PollEvery     time.Duration // pause between two looks at the log while MayClaim says no; 250 ms, with a Tail 5 s
 
 	TrimEvery time.Duration // how often to look whether to trim; 5 s
 	KeepBytes int64         // newest part of the log that is kept for people and late peers, about; 64 MiB, at most half of the log's bound
@@ -87,6 +96,9 @@ func (c OwnerConfig) withDefaults(m Machine) (OwnerConfig, error) {
 	c.Hold = cmp.Or(c.Hold, 15*time.Second)
 	c.BackoffMin = cmp.Or(c.BackoffMin, 20*time.Millisecond)
 	c.BackoffMax = max(cmp.Or(c.BackoffMax, time.Second), c.BackoffMin)
+	if c.PollEvery == 0 && c.Tail != nil {
+		c.PollEvery = 5 * time.Second
+	}
 	c.PollEvery = cmp.Or(c.PollEvery, 250*time.Millisecond)
 	c.TrimEvery = cmp.Or(c.TrimEvery, 5*time.Second)
 	c.KeepBytes = cmp.Or(c.KeepBytes, 64<<20)
@@ -95,6 +107,9 @@ func (c OwnerConfig) withDefaults(m Machine) (OwnerConfig, error) {
 	}
 	if c.MayClaim == nil {
 		c.MayClaim = func() bool { return true }
+	}
+	if c.Broadcast == nil {
+		c.Broadcast = func(uint64, []byte) {}
 	}
 	if c.TrimFloor == nil {
 		c.TrimFloor = m.Durable

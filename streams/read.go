@@ -15,7 +15,8 @@ import (
 const (
 	readRecords  = 4096
 	readBytes    = 4 << 20
-	readTimeout  = 10 * time.Second // of one request
+	readStall    = time.Second // without a word, before another replica is asked; doubled each time
+	readStallMax = 10 * time.Second
 	readPatience = 30 * time.Second // without progress, before ErrUnreadable
 	readPause    = 20 * time.Millisecond
 )
@@ -48,10 +49,11 @@ type reader struct {
 	prefix string
 	token  uint64
 	reply  string // where the answers to the last request come
+	stall  time.Duration
 }
 
 func (l *Log) newReader() (*reader, error) {
-	r := &reader{log: l, prefix: l.nc.NewRespInbox() + "."}
+	r := &reader{log: l, prefix: l.nc.NewRespInbox() + ".", stall: readStall}
 	var err error
 	if r.sub, err = l.nc.SubscribeSync(r.prefix + "*"); err != nil {
 		return nil, fmt.Errorf("read log %s: subscribe: %w", l.name, err)
@@ -97,7 +99,7 @@ func (r *reader) run(ctx context.Context, next, to uint64, fn func(seq uint64, b
 		if next > to {
 			return nil
 		}
-		progress = time.Now()
+		progress, r.stall = time.Now(), readStall
 	}
 }
 
@@ -117,11 +119,11 @@ func (r *reader) request(next, to uint64) error {
 // collect takes the answers to the last request: one or more records from next
 // on, or an error.
 func (r *reader) collect(ctx context.Context, next uint64) ([][]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
 	var bodies [][]byte
+	p := patience{of: ctx}
+	defer p.end()
 	for {
-		m, err := r.sub.NextMsgWithContext(ctx)
+		m, err := p.next(r, len(bodies))
 		if err != nil {
 			return nil, err
 		}
@@ -147,13 +149,55 @@ func (r *reader) collect(ctx context.Context, next uint64) ([][]byte, error) {
 	}
 }
 
+// patience ends the waiting for a replica that has not said a word for long: it
+// may be frozen or cut off, and the next time most likely another is asked. It
+// looks back now and then, since a timer for each message would cost a lot.
+type patience struct {
+	of   context.Context
+	now  context.Context
+	done context.CancelFunc
+	had  int // records, when it last looked
+}
+
+func (p *patience) next(r *reader, have int) (*nats.Msg, error) {
+	for {
+		if p.now == nil {
+			p.begin(r.stall, have)
+		}
+		m, err := r.sub.NextMsgWithContext(p.now)
+		if err == nil || p.of.Err() != nil || p.now.Err() == nil {
+			return m, err
+		}
+		stalled := have == p.had
+		p.end()
+		if stalled {
+			r.stall = min(2*r.stall, readStallMax)
+			return nil, err
+		}
+	}
+}
+
+func (p *patience) begin(stall time.Duration, have int) {
+	p.now, p.done = context.WithTimeout(p.of, stall)
+	p.had = have
+}
+
+func (p *patience) end() {
+	if p.done != nil {
+		p.done()
+	}
+	p.now, p.done = nil, nil
+}
+
 // missing decides what to do when next has not come: an error, or, after a
 // pause, nil to ask again.
 func (r *reader) missing(ctx context.Context, next uint64, progress time.Time, fault error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("read log %s at %d: %w", r.log.name, next, ctx.Err())
 	}
-	st, err := r.log.State(ctx)
+	asking, cancel := context.WithTimeout(ctx, readStall)
+	defer cancel()
+	st, err := r.log.State(asking)
 	switch {
 	case errors.Is(err, ErrNoStream):
 		return fmt.Errorf("read log %s at %d: %w", r.log.name, next, err)

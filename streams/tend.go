@@ -108,10 +108,7 @@ func (o *Owner) expireOlder(than time.Time) {
 }
 
 func (o *Owner) heldTooLong(phase Phase, why error) error {
-	switch phase {
-	case Waiting:
-		return contract.Errorf(contract.NoOwner, "this host has waited %v for the stripe to become its own", o.cfg.Hold)
-	case Serving:
+	if phase == Serving {
 		return contract.Errorf(contract.Overloaded, "the request's turn has not come within %v", o.cfg.Hold)
 	}
 	return contract.Errorf(contract.NoQuorum, "the log has not committed anything for %v: %v", o.cfg.Hold, why)
