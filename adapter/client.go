@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nuid"
 
 	"trireme/internal/contract"
+	"trireme/internal/layout"
 )
 
 // Client asks for the operations of the service over one NATS connection. It
@@ -22,16 +23,17 @@ type Client struct {
 	timeout time.Duration
 	retry   retry
 	nextID  func() string
+	ways    *ways
 }
 
 // NewClient makes a client of a connection, which should reconnect for as long
-// as the program lives ([nats.MaxReconnects] of -1). It sends nothing. It fails
+// as the program lives, as one made by [Dial] does. It sends nothing. It fails
 // with [ErrMalformed] for a nil connection or a bad option.
 func NewClient(nc *nats.Conn, opts ...Option) (*Client, error) {
 	if nc == nil {
 		return nil, contract.Errorf(contract.Malformed, "new client: the NATS connection is nil")
 	}
-	c := &Client{nc: nc, timeout: 30 * time.Second, retry: newRetry(), nextID: nuid.Next}
+	c := &Client{nc: nc, timeout: 30 * time.Second, retry: newRetry(), nextID: nuid.Next, ways: &ways{}}
 	for _, opt := range opts {
 		if err := opt(c); err != nil {
 			return nil, &CallError{Op: "new client", Err: err}
@@ -46,6 +48,8 @@ type call struct {
 	host    string // "" asks any
 	key     Key
 	changes bool // carries a request id
+	toOwner bool // is for the owner of the document, whoever that is
+	bucket  layout.Bucket
 	id      string
 	body    any
 }
@@ -67,7 +71,7 @@ func (c *Client) do(ctx context.Context, r *call, out any) (nats.Header, error) 
 	defer cancel()
 	var header nats.Header
 	tries, err := c.retry.run(ctx, r.changes, func(ctx context.Context) (err error) {
-		header, err = c.try(ctx, msg, out)
+		header, err = c.try(ctx, r, msg, out)
 		return err
 	})
 	if err != nil {

@@ -3,7 +3,7 @@
 //
 // A [Client] lives on a NATS connection that the caller opens and closes:
 //
-//	nc, err := nats.Connect(url, nats.MaxReconnects(-1))
+//	nc, err := adapter.Dial("nats://h1:4222,nats://h2:4222,nats://h3:4222")
 //	c, err := adapter.NewClient(nc, adapter.WithWriter("node-7-boot-3"))
 //
 // A document is a space and a key. It is created once, and then grows by
@@ -43,6 +43,14 @@
 // again [WithRequestID] of the [CallError], within two minutes, for which the
 // store remembers ids at least; the client itself stops resending such a
 // request after 90 s.
+//
+// # Failures of hosts
+//
+// Any host takes any request and waits for the next owner in the client's place.
+// The client asks owners directly where a host has told it the way, and any host
+// again when that fails. With a connection made by [Dial], or with [NATSOptions],
+// calls get over the death of any one host, and over one that stands still, within
+// their 30 s.
 //
 // # Reads
 //

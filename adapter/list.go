@@ -42,7 +42,7 @@ func (c *Client) History(ctx context.Context, which HistoryRequest) iter.Seq2[Hi
 	return func(yield func(History, error) bool) {
 		body, end := which, pageEnd{}
 		for {
-			r := call{op: contract.OpHistory, key: key, body: body}
+			r := call{op: contract.OpHistory, key: key, toOwner: true, body: body}
 			var page History
 			if _, err := c.ask(ctx, &r, nil, &page); err != nil {
 				yield(History{}, err)

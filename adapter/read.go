@@ -6,6 +6,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"trireme/internal/contract"
+	"trireme/internal/layout"
 	"trireme/internal/merge"
 )
 
@@ -49,7 +50,7 @@ func (p Parts) Fold() (string, error) {
 // [ErrUnmergeable].
 func (c *Client) Compute(ctx context.Context, space, key, method string, seq int32) (Document, error) {
 	r := call{
-		op: contract.OpCompute, key: Key{Space: space, Key: key},
+		op: contract.OpCompute, key: Key{Space: space, Key: key}, toOwner: true,
 		body: contract.ComputeRequest{Space: space, Key: key, Method: method, Seq: seq},
 	}
 	var reply contract.DocumentReply
@@ -74,7 +75,7 @@ func (c *Client) get(ctx context.Context, key Key, fold string, opts []GetOption
 			return 0, r.refused(err)
 		}
 	}
-	r.host = g.host
+	r.host, r.toOwner = g.host, g.host == "" && g.consistency != contract.Local
 	r.body = contract.GetRequest{Space: key.Space, Key: key.Key, Consistency: g.consistency, Fold: fold}
 	header, err := c.ask(ctx, &r, nil, out)
 	if err != nil || g.consistency != contract.Local {
@@ -92,6 +93,7 @@ func (c *Client) ask(ctx context.Context, r *call, fault error, out any) (nats.H
 	if fault != nil {
 		return nil, r.refused(fault)
 	}
+	r.bucket = layout.BucketOf(r.key.Space, r.key.Key)
 	return c.do(ctx, r, out)
 }
 

@@ -15,6 +15,12 @@ import (
 const (
 	// tryTimeout is a little more than the 20 s within which a service answers.
 	tryTimeout = 21 * time.Second
+	// firstTimeout is that of the first try: of an answer that was lost with a
+	// connection between two others nobody hears. A resend joins the first.
+	firstTimeout = 10 * time.Second
+	// directTimeout is how long an owner is asked directly. A frozen one is
+	// followed by another after 4 s at the earliest.
+	directTimeout = 4 * time.Second
 	// resendFor bounds the resending of a request that may have taken effect.
 	// The store remembers its id for two minutes at least; a resend that waits
 	// at the owner until after that would be a new request there, and could act
@@ -26,13 +32,15 @@ const (
 
 // retry is how a call is repeated until it is decided.
 type retry struct {
+	firstTimeout     time.Duration
 	tryTimeout       time.Duration
+	directTimeout    time.Duration
 	waitMin, waitMax time.Duration
 	sleep            func(context.Context, time.Duration)
 }
 
 func newRetry() retry {
-	return retry{tryTimeout: tryTimeout, waitMin: 50 * time.Millisecond, waitMax: 2 * time.Second, sleep: sleep}
+	return retry{firstTimeout: firstTimeout, tryTimeout: tryTimeout, directTimeout: directTimeout, waitMin: 50 * time.Millisecond, waitMax: 2 * time.Second, sleep: sleep}
 }
 
 // errNoReply is a try that nobody answered in its time.
@@ -43,9 +51,13 @@ type ruling struct {
 	again   bool // the same request may be sent again
 	maybe   bool // this try may have taken effect
 	settled bool // true of every try under the same id, not only of this one
+	atOnce  bool // another way is known to be better
 }
 
 func rule(err error) ruling {
+	if s, ok := errors.AsType[*strayError](err); ok {
+		return s.rule()
+	}
 	if e, ok := errors.AsType[*Error](err); ok {
 		return ruleCode(e.Code)
 	}
@@ -65,6 +77,18 @@ func rule(err error) ruling {
 		}
 	}
 	return ruling{maybe: true} // closed while it waited, an unreadable reply: who knows
+}
+
+// rule is that of a request which went astray: now any host is asked, which knows
+// more. When a host says that it is not the owner, two may have got the request
+// while the ownership moved, the new owner too.
+func (s *strayError) rule() ruling {
+	r := rule(s.error)
+	r.atOnce = r.again && !errors.Is(s, ErrOverloaded) && !errors.Is(s, ErrBufferFull) && !errors.Is(s, ErrDamaged)
+	if errors.Is(s, ErrNoOwner) || errors.Is(s, ErrDeposed) {
+		r.maybe = true
+	}
+	return r
 }
 
 func ruleCode(c Code) ruling {
@@ -100,7 +124,7 @@ func (p retry) run(ctx context.Context, changes bool, try func(context.Context) 
 			return s.tries, s.end(err)
 		}
 		began := time.Now()
-		err := p.once(ctx, try)
+		err := p.once(ctx, s.tries, try)
 		s.tries++
 		if err == nil {
 			return s.tries, nil
@@ -116,15 +140,21 @@ func (p retry) run(ctx context.Context, changes bool, try func(context.Context) 
 		if !s.unknown.IsZero() && time.Since(s.unknown) >= resendFor {
 			return s.tries, s.end(errTooLate)
 		}
-		p.sleep(ctx, p.wait(s.tries))
+		if !r.atOnce {
+			p.sleep(ctx, p.wait(s.tries))
+		}
 	}
 }
 
 var errTooLate = fmt.Errorf("no answer for %v: after two minutes the store may forget the request id", resendFor)
 
 // once gives a try its own time. Its end is told apart from that of the call.
-func (p retry) once(ctx context.Context, try func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, p.tryTimeout)
+func (p retry) once(ctx context.Context, before int, try func(context.Context) error) error {
+	limit := p.tryTimeout
+	if before == 0 && p.firstTimeout > 0 {
+		limit = min(limit, p.firstTimeout)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	err := try(ctx)
 	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {

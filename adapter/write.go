@@ -89,7 +89,7 @@ func (c *Client) delete(ctx context.Context, space, key, phase string, fault err
 
 // change is ask for what carries a request id. The replies have nothing to say.
 func (c *Client) change(ctx context.Context, r *call, fault error, opts []WriteOption) error {
-	r.changes = true
+	r.changes, r.toOwner = true, true
 	for _, opt := range opts {
 		if err := opt(r); err != nil {
 			return r.refused(err)

@@ -2,7 +2,7 @@ package service
 
 import (
 	"context"
-	"strings"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -44,12 +44,17 @@ func (s *Service) dispatch(ctx context.Context) {
 // take counts a request in and decodes it, or begins to.
 func (s *Service) take(msg *nats.Msg) *request {
 	r := &request{svc: s, msg: msg, arrived: time.Now()}
-	r.op = s.ops[msg.Subject[strings.LastIndexByte(msg.Subject, '.')+1:]]
+	op, came := readSubject(msg.Subject)
+	r.op, r.came, r.due = s.ops[op], came, r.arrived.Add(s.hold(msg, came))
 	if r.op == nil {
 		s.respond(msg, nil, nil, contract.Errorf(contract.Malformed, "%s is no operation: want %s followed by one of %v", msg.Subject, contract.SubjectPrefix, contract.Ops()))
 		return nil
 	}
-	if err := s.flight.takeOff(r, s.MaxInFlight, s.MaxBytes); err != nil {
+	err := s.fresh(r.arrived)
+	if err == nil {
+		err = s.flight.takeOff(r, s.MaxInFlight, s.MaxBytes)
+	}
+	if err != nil {
 		r.answer(reply{}, err)
 		return nil
 	}
@@ -63,6 +68,18 @@ func (s *Service) take(msg *nats.Msg) *request {
 		r.decode()
 	}()
 	return r
+}
+
+// hold is how long a request may wait: less than usual if it has waited elsewhere.
+func (s *Service) hold(msg *nats.Msg, came way) time.Duration {
+	if came != toOwner {
+		return s.Hold
+	}
+	ms, err := strconv.ParseInt(msg.Header.Get(headerHold), 10, 64)
+	if err != nil || ms < 0 || ms > s.Hold.Milliseconds() {
+		return s.Hold
+	}
+	return time.Duration(ms) * time.Millisecond
 }
 
 // isDecoded reports whether headers and body have been read.
@@ -80,11 +97,29 @@ func (s *Service) admit(r *request) {
 	switch {
 	case r.phase.Load() == answered:
 		s.flight.land(r)
+	case s.turnsAway(r):
+		s.flight.land(r)
 	case r.op.keyed:
 		s.lanes.enter(r)
 	default:
-		go r.serveList()
+		r.abroad.Store(s.Directory != nil) // other hosts may be asked
+		s.wait.Go(r.serveList)
 	}
+}
+
+// turnsAway answers what was sent here as to the owner, if this host is none. It does
+// so BEFORE THE LANE: the request may be a copy of one that this host has passed on
+// itself, which holds the lane and waits for that very answer.
+func (s *Service) turnsAway(r *request) bool {
+	if r.came != toOwner || !r.op.keyed || r.here || s.Directory == nil {
+		return false
+	}
+	partition, ok := s.partition(r.key)
+	if _, serving := s.serving(partition.Stripe); serving || !ok {
+		return false
+	}
+	r.answer(reply{}, r.notOwner(partition))
+	return true
 }
 
 // decode reads headers and body. What is wrong in itself is answered at once.

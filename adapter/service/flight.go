@@ -7,6 +7,9 @@ import (
 	"trireme/internal/contract"
 )
 
+// abroadGrace is how much longer a request waits that another host was asked.
+const abroadGrace = time.Second
+
 // flight holds every request that has not been answered, so that their number
 // and size are bounded and none waits for ever.
 type flight struct {
@@ -42,15 +45,16 @@ func (f *flight) land(r *request) {
 	}
 }
 
-// expire answers what has arrived before a time, and forgets what is answered.
-func (f *flight) expire(before time.Time) {
+// expire answers what is due, and forgets what is answered. What another host was
+// asked has a little longer: that host answers when the same hold ends.
+func (f *flight) expire(now time.Time) {
 	f.mu.Lock()
 	var late []*request
 	kept := f.requests[:0]
 	for _, r := range f.requests {
 		switch {
 		case r.phase.Load() == answered:
-		case r.arrived.Before(before):
+		case r.isDue(now):
 			late = append(late, r)
 		default:
 			kept = append(kept, r)
@@ -62,6 +66,15 @@ func (f *flight) expire(before time.Time) {
 	for _, r := range late {
 		r.expire()
 	}
+}
+
+// isDue says whether the hold of the request has ended.
+func (r *request) isDue(now time.Time) bool {
+	due := r.due
+	if r.abroad.Load() {
+		due = due.Add(abroadGrace)
+	}
+	return due.Before(now)
 }
 
 // empty returns a channel that is closed when nothing is in flight.

@@ -46,6 +46,9 @@ func (l *lanes) leave(r *request) {
 	at := l.of[r.key]
 	at.running--
 	at.writer = nil
+	if r.open.Load() {
+		at.doubt(r.id)
+	}
 	var next []*request
 	for len(at.waiting) > 0 && at.admit(at.waiting[0]) {
 		next = append(next, at.waiting[0])
@@ -58,6 +61,17 @@ func (l *lanes) leave(r *request) {
 	l.mu.Unlock()
 	for _, r := range next {
 		r.begin()
+	}
+}
+
+// doubt has the resends of a write whose outcome was never told inherit that: what
+// has not happened under their id by them may have by it.
+func (a *lane) doubt(id string) {
+	for _, w := range a.waiting {
+		if id != "" && w.id == id && w.writes() {
+			w.unknown = true
+			w.advance(appended)
+		}
 	}
 }
 

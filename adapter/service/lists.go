@@ -20,10 +20,10 @@ func parseDeleting(s *Service, r *request) error {
 	if err != nil {
 		return err
 	}
-	r.read = func() (reply, error) {
-		keys, err := s.Store.Marked(after, pageKeys, s.owned())
-		return page(keys), err
-	}
+	q := &query{list: func(accept func(layout.Bucket) bool) ([]contract.Key, error) {
+		return s.Store.Marked(after, pageKeys, accept)
+	}}
+	r.read = s.answerTo(r, q, r.came == toAny && s.Directory != nil)
 	return nil
 }
 
@@ -37,27 +37,41 @@ func parseInventory(s *Service, r *request) error {
 		return err
 	}
 	if f.Host != "" && f.Host != s.Host {
-		return contract.Errorf(contract.Malformed, "host %q did not get the request, %q did: ask %sh.%s.%s, or leave host out", f.Host, s.Host, contract.SubjectPrefix, f.Host, contract.OpInventory)
+		return parseElsewhere(s, r, f.Host)
 	}
+	q := &query{list: func(accept func(layout.Bucket) bool) ([]contract.Key, error) {
+		return s.Store.Keys(after, pageKeys, accept)
+	}}
 	switch f.Scope {
 	case "", contract.ScopeHost:
-		r.read = func() (reply, error) {
-			keys, err := s.Store.Keys(after, pageKeys, s.owned())
-			return page(keys), err
-		}
+		r.read = s.answerTo(r, q, false)
 	case contract.ScopeAll:
-		r.read = func() (reply, error) {
-			keys, err := s.Store.Keys(after, pageKeys, nil)
-			return page(keys), err
-		}
+		r.read = s.answerTo(r, q, true)
 	case contract.ScopeWriter:
 		if r.writer == "" {
 			return contract.Errorf(contract.Malformed, "scope writer needs the header %s", contract.HeaderWriter)
 		}
-		r.read = func() (reply, error) { return page(s.loaded.list(r.writer, after, pageKeys)), nil }
+		// What a writer has loaded is what the owners happen to know: no proof is worth
+		// a commit.
+		q = &query{loose: true, list: func(accept func(layout.Bucket) bool) ([]contract.Key, error) {
+			return s.loaded.list(r.writer, after, pageKeys, accept), nil
+		}}
+		r.read = s.answerTo(r, q, true)
 	default:
 		return contract.Errorf(contract.Malformed, "scope %q is unknown: want host, all or writer", f.Scope)
 	}
+	return nil
+}
+
+// parseElsewhere is for an inventory of another host.
+func parseElsewhere(s *Service, r *request, host string) error {
+	if _, known := s.Layout().Host(host); !known {
+		return contract.Errorf(contract.Malformed, "host %q is not in the layout: want one of its hosts, or leave host out", host)
+	}
+	if r.came != toAny {
+		return contract.Errorf(contract.Malformed, "host %q did not get the request, %q did: ask %sh.%s.%s, or leave host out", host, s.Host, contract.SubjectPrefix, host, contract.OpInventory)
+	}
+	r.read = func() (reply, error) { return s.elsewhere(r, host) }
 	return nil
 }
 
@@ -76,9 +90,13 @@ func (s *Service) owned() func(layout.Bucket) bool {
 	}
 }
 
-func page(keys []contract.Key) reply {
+func page(keys []contract.Key, err error) (reply, error) {
+	return pageOf(keys, len(keys) == pageKeys), err
+}
+
+func pageOf(keys []contract.Key, more bool) reply {
 	body := contract.KeysReply{Keys: keys}
-	if len(keys) == pageKeys {
+	if more {
 		body.Cursor = cursor(keys[len(keys)-1])
 	}
 	return reply{body: body}

@@ -1,10 +1,12 @@
 package service
 
 import (
+	"maps"
 	"slices"
 	"sync"
 
 	"trireme/internal/contract"
+	"trireme/internal/layout"
 )
 
 // loadedLimit bounds what is remembered of all writers together. Beyond it the
@@ -99,13 +101,28 @@ func (l *loaded) since(writer string, k contract.Key, at load) bool {
 	return known && had.incarnation == at.incarnation && had.seq >= at.seq
 }
 
-// list returns what the writer has loaded, in order, after a key.
-func (l *loaded) list(writer string, after contract.Key, limit int) []contract.Key {
+// forget forgets the documents in some buckets: this host owns them no more.
+func (l *loaded) forget(among func(layout.Bucket) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for writer, w := range l.of {
+		before := len(w.docs)
+		maps.DeleteFunc(w.docs, func(k contract.Key, _ load) bool { return among(layout.BucketOf(k.Space, k.Key)) })
+		l.total -= before - len(w.docs)
+		if len(w.docs) == 0 {
+			delete(l.of, writer)
+		}
+	}
+}
+
+// list returns what the writer has loaded in the buckets that are accepted, all if
+// nil, in order, after a key.
+func (l *loaded) list(writer string, after contract.Key, limit int, accept func(layout.Bucket) bool) []contract.Key {
 	l.mu.Lock()
 	list := []contract.Key{}
 	if w := l.of[writer]; w != nil {
 		for k := range w.docs {
-			if k.Compare(after) > 0 {
+			if k.Compare(after) > 0 && (accept == nil || accept(layout.BucketOf(k.Space, k.Key))) {
 				list = append(list, k)
 			}
 		}

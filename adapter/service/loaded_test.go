@@ -23,7 +23,7 @@ func TestLoaded(t *testing.T) {
 			t.Errorf("loaded at 5 of 1-1, since %v: %v", c.at, got)
 		}
 	}
-	if len(l.list("", contract.Key{}, 10)) != 0 || len(l.list("w", contract.Key{}, 10)) != 1 || len(l.list("w", k, 10)) != 0 {
+	if len(l.list("", contract.Key{}, 10, nil)) != 0 || len(l.list("w", contract.Key{}, 10, nil)) != 1 || len(l.list("w", k, 10, nil)) != 0 {
 		t.Error("lists are wrong")
 	}
 	l.release("w", k)

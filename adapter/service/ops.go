@@ -77,7 +77,7 @@ func parseGet(s *Service, r *request) error {
 	switch f.Consistency {
 	case "", contract.Linearizable:
 	case contract.Local:
-		r.now = true
+		r.now, r.here = true, true
 	default:
 		return contract.Errorf(contract.Malformed, "consistency %q is unknown: want linearizable or local", f.Consistency)
 	}
@@ -98,7 +98,7 @@ func (s *Service) folded(r *request, fold string) (func() (reply, error), error)
 	case "", contract.FoldServer:
 		return func() (reply, error) {
 			d, err := s.Store.Get(r.key)
-			if err == nil {
+			if err == nil && s.loadsHere(r) {
 				s.loaded.note(r.writer, r.key, load{d.Seq, d.Incarnation})
 			}
 			return reply{body: d}, err
@@ -106,7 +106,7 @@ func (s *Service) folded(r *request, fold string) (func() (reply, error), error)
 	case contract.FoldClient:
 		return func() (reply, error) {
 			d, err := s.Store.Parts(r.key)
-			if err == nil {
+			if err == nil && s.loadsHere(r) {
 				s.loaded.note(r.writer, r.key, load{d.Seq, d.Incarnation})
 			}
 			return reply{body: d}, err
@@ -115,10 +115,21 @@ func (s *Service) folded(r *request, fold string) (func() (reply, error), error)
 	return nil, contract.Errorf(contract.Malformed, "fold %q is unknown: want server or client", fold)
 }
 
+// loadsHere says whether what is read counts as loaded: not at a replica that does
+// not own the document, since it would never hear of its closing.
+func (s *Service) loadsHere(r *request) bool {
+	if !r.here {
+		return true
+	}
+	p, _ := s.partition(r.key)
+	_, serving := s.serving(p.Stripe)
+	return serving
+}
+
 // local reads from this replica and says how far behind it may be.
 func (s *Service) local(k contract.Key, get func() (reply, error)) (reply, error) {
 	behind := uint64(0)
-	if c, ok := s.stripe(k); ok {
+	if c, ok := s.replica(k); ok {
 		behind = c.Behind()
 	}
 	body, err := get()
@@ -209,12 +220,10 @@ func (s *Service) locate(k contract.Key) (reply, error) {
 		Bucket: int(bucket), Partition: int(partition.ID), Stripe: stripe.Name,
 		Members: stripe.Hosts, Layout: int(l.Version),
 	}
-	if c := s.Committer(stripe.Name); c != nil {
-		if epoch, serving := c.Epoch(); serving {
-			answer.Owner, answer.Epoch = s.Host, epoch.String()
-			if host, ok := l.Host(s.Host); ok {
-				answer.Adama = host.Adama
-			}
+	if owner, epoch := s.owner(stripe.Name); owner != "" {
+		answer.Owner, answer.Epoch = owner, epoch.String()
+		if host, ok := l.Host(owner); ok {
+			answer.Adama = host.Adama
 		}
 	}
 	return reply{body: answer}, nil

@@ -15,11 +15,12 @@ import (
 // A request moves through these phases. Whoever moves it to answered, the
 // committer or the hold's end, answers it; so it is answered once, and what the
 // hold's end says is true: a request that waits has never been handed to the log,
-// and once it is answered it never will be.
+// and once it is answered it never will be. A write that was sent to another host
+// counts as appended until that host says that it is not.
 const (
 	waiting  int32 = iota // not handed to the log
 	barrier               // waits for a commit, adds nothing to it
-	appended              // its change is in a batch of unknown fate, or in the log since an earlier try
+	appended              // its change is in a batch of unknown fate, or with another host, or in the log since an earlier try
 	answered
 )
 
@@ -30,16 +31,25 @@ type request struct {
 	msg     *nats.Msg
 	arrived time.Time
 	decoded chan struct{} // closed when headers and body are read; nil when they are from the beginning
+	due     time.Time     // the end of its hold
+	came    way
 	phase   atomic.Int32
 	handed  atomic.Bool // has been appended at some time
+	abroad  atomic.Bool // another host was asked and has not answered
+	open    atomic.Bool // was answered, with an unknown outcome
+	unknown bool        // an earlier try may have taken effect
+	passed  bool        // was passed on to another host at some time
+	trip    trip        // guarded by the router's mutex
 
 	key    contract.Key
 	id     string
 	writer string
+	minted string // the id that we have given it, to pass it on
 
 	change *record.Change // of an operation that writes; nil else
 	read   func() (reply, error)
 	now    bool // needs no commit
+	here   bool // is answered by the replica that was asked
 
 	refused error // what Prepare has decided; told once a commit has confirmed it
 }
@@ -57,23 +67,49 @@ func (r *request) size() int { return len(r.msg.Data) + 256 }
 
 // begin runs the request; its lane has let it in.
 func (r *request) begin() {
-	if r.phase.Load() == answered {
+	switch {
+	case r.phase.Load() == answered:
 		r.leave()
-		return
-	}
-	if r.now {
+	case r.here && r.svc.answersHere(r):
 		go r.serveRead()
-		return
+	default:
+		r.run()
 	}
-	stripe, ok := r.svc.stripe(r.key)
-	if !ok {
+}
+
+// run tries the request: here, if this host serves its stripe, or at the host
+// that does. It may be called again after a try that has not decided it.
+func (r *request) run() {
+	s := r.svc
+	partition, ok := s.partition(r.key)
+	committer, serving := s.serving(partition.Stripe)
+	waited := r.trip.burst // nobody else has the request now
+	switch {
+	case r.now && (serving || s.Directory == nil):
+		go r.serveRead()
+	case serving:
+		if err := committer.Submit(r, r.size()); err != nil {
+			// On a goroutine of its own: a lane full of requests would nest deeply.
+			go r.Done(err)
+		} else if waited {
+			s.router.served(partition.Stripe)
+		}
+	case !ok, s.Directory == nil:
 		go r.Done(contract.Errorf(contract.NoOwner, "no stripe of the layout holds the document"))
-		return
+	case r.came == toOwner:
+		go r.Done(r.notOwner(partition))
+	default:
+		s.router.pass(r, partition)
 	}
-	if err := stripe.Submit(r, r.size()); err != nil {
-		// On a goroutine of its own: a lane full of requests would nest deeply.
-		go r.Done(err)
+}
+
+// notOwner is what a host says that was asked as the owner and is none. The new owner
+// may have heard the request too, and a change may have happened there.
+func (r *request) notOwner(p layout.Partition) error {
+	if r.writes() {
+		return contract.Errorf(contract.OutcomeUnknown, "host %s does not serve stripe %s any more, and the new owner may have heard the request too", r.svc.Host, p.Stripe)
 	}
+	return contract.Errorf(contract.NoOwner, "host %s does not serve stripe %s", r.svc.Host, p.Stripe)
 }
 
 // Prepare is called by the owner when everything committed is applied. It
@@ -82,7 +118,9 @@ func (r *request) Prepare(b *record.Builder) bool {
 	next := barrier
 	var verdict verdict
 	if r.change != nil {
-		if verdict, r.refused = r.decide(); verdict.add || verdict.done {
+		verdict, r.refused = r.decide()
+		r.unknown = r.unknown || verdict.done
+		if verdict.add || r.unknown {
 			next = appended
 		}
 	}
@@ -156,8 +194,10 @@ func (r *request) fence() error {
 // Done is called by the owner with the end of it.
 func (r *request) Done(err error) {
 	switch {
+	case err != nil && r.goesOn(contract.CodeOf(err)):
+		return
 	case err != nil:
-		r.answer(reply{}, refusal(err))
+		r.answer(reply{}, r.blur(refusal(err)))
 	case r.refused != nil:
 		r.answer(reply{}, r.refused)
 	case r.read != nil && r.phase.Load() != answered:
@@ -167,6 +207,39 @@ func (r *request) Done(err error) {
 		r.answer(reply{body: r.op.success}, nil)
 	}
 	r.leave()
+}
+
+// goesOn has a request that this host could not commit go on to whoever can now,
+// within its hold. It says false when there is no way on.
+func (r *request) goesOn(code contract.Code) bool {
+	if r.svc.router == nil || r.came == toOwner || r.ending() {
+		return false
+	}
+	switch code {
+	case contract.NoOwner, contract.Deposed: // not in the log
+		r.notYet()
+	case contract.OutcomeUnknown:
+		if r.writes() && r.id == "" && r.minted == "" {
+			return false // a second try would be a second request
+		}
+		r.unheard()
+	default:
+		return false
+	}
+	partition, ok := r.svc.partition(r.key)
+	if ok {
+		r.svc.router.turnedOut(r, partition)
+	}
+	return ok
+}
+
+// blur takes the promise out of an error that holds for the last try, but not for
+// all of them.
+func (r *request) blur(err error) error {
+	if code := contract.CodeOf(err); r.unknown && (code == contract.NoOwner || code == contract.NoQuorum || code == contract.Deposed) {
+		return contract.Errorf(contract.OutcomeUnknown, "an earlier try may have taken effect; the last says: %v", err)
+	}
+	return err
 }
 
 // serveRead reads and answers. What it reads may be newer than the commit it
@@ -200,16 +273,24 @@ func (r *request) leave() {
 // is said only of what was never handed to the log, neither by this request nor
 // by the one whose resend it is.
 func (r *request) expire() {
-	hold := r.svc.Hold
-	if !r.svc.lanes.resends(r) {
-		for _, from := range []int32{waiting, barrier} {
-			if r.phase.CompareAndSwap(from, answered) {
-				r.send(reply{}, contract.Errorf(contract.NoQuorum, "nothing could be committed within %v", hold))
-				return
-			}
+	if r.svc.lanes.resends(r) || !r.giveUp() {
+		r.answer(reply{}, contract.Errorf(contract.OutcomeUnknown, "the log has not told within %v whether the request is in it", r.svc.Hold))
+	}
+	if r.svc.router != nil {
+		r.svc.router.settled(r)
+	}
+}
+
+// giveUp answers a request that has not happened. It says false when it may have.
+func (r *request) giveUp() bool {
+	for _, from := range []int32{waiting, barrier} {
+		if r.phase.CompareAndSwap(from, answered) {
+			partition, _ := r.svc.partition(r.key)
+			r.send(reply{}, r.svc.away(partition.Stripe))
+			return true
 		}
 	}
-	r.answer(reply{}, contract.Errorf(contract.OutcomeUnknown, "the log has not told within %v whether the request is in it", hold))
+	return false
 }
 
 // answer answers, unless that has been done.
@@ -238,7 +319,13 @@ func (r *request) send(answer reply, err error) {
 			err = contract.Errorf(contract.TooLarge, "the reply has %d bytes, the limit is %d: ask for less, or with fold client", len(data), contract.MaxReply)
 		}
 	}
+	r.open.Store(contract.CodeOf(err) == contract.OutcomeUnknown)
 	r.svc.respond(r.msg, data, answer.header, err)
+	r.note(err)
+}
+
+// note counts the answer.
+func (r *request) note(err error) {
 	r.op.stats.note(time.Since(r.arrived), err)
 	r.svc.Observe(r.op.name, contract.CodeOf(err), time.Since(r.arrived))
 }
@@ -248,14 +335,4 @@ func encode(body any) ([]byte, error) {
 		return data, nil
 	}
 	return marshal(body)
-}
-
-// stripe finds the committer of a document's stripe.
-func (s *Service) stripe(k contract.Key) (Committer, bool) {
-	stripe, ok := s.Layout().StripeOf(layout.BucketOf(k.Space, k.Key))
-	if !ok {
-		return nil, false
-	}
-	c := s.Committer(stripe.Name)
-	return c, c != nil
 }

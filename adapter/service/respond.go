@@ -16,10 +16,7 @@ import (
 
 // respond puts an answer on the wire.
 func (s *Service) respond(msg *nats.Msg, data []byte, header nats.Header, err error) {
-	if msg.Reply == "" {
-		return // nobody asks
-	}
-	answer := &nats.Msg{Subject: msg.Reply, Data: data, Header: header}
+	answer := &nats.Msg{Data: data, Header: header}
 	if e, ok := errors.AsType[*contract.Error](err); ok {
 		body := e.Reply()
 		answer.Data, _ = marshal(body) // of strings and a number: it cannot fail
@@ -28,6 +25,15 @@ func (s *Service) respond(msg *nats.Msg, data []byte, header nats.Header, err er
 			micro.ErrorHeader:     []string{headerText(body.Name, body.Message)},
 		}
 	}
+	s.publish(msg, answer)
+}
+
+// publish sends the answer to a message, if somebody asks for one.
+func (s *Service) publish(msg, answer *nats.Msg) {
+	if msg.Reply == "" {
+		return
+	}
+	answer.Subject = msg.Reply
 	if err := s.Conn.PublishMsg(answer); err != nil {
 		s.Logger.Warn("reply", "subject", msg.Subject, "error", err)
 	}

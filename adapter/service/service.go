@@ -1,10 +1,13 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,8 +40,10 @@ type Service struct {
 	Version   string                                                  // of the program; told as 0.0.0 when it is not a semantic one
 	Layout    func() layout.Layout                                    // required
 	Committer func(stripe string) Committer                           // nil for a stripe that is not here; required
+	Directory Directory                                               // of the other hosts; nil for a host that stands alone
 	Logger    *slog.Logger                                            // nothing is logged when nil
 	Observe   func(op string, code contract.Code, took time.Duration) // told of every answer; nil for nobody
+	Passed    func(owner string, again bool)                          // told of every request that is passed on; owner is "" when none is known; nil for nobody
 
 	Hold        time.Duration // how long a request waits for a commit at most; 15 s when 0
 	MaxInFlight int           // requests that wait at once; 65536 when 0
@@ -50,6 +55,8 @@ type Service struct {
 	lanes    *lanes
 	loaded   *loaded
 	flight   *flight
+	router   *router // nil for a host that stands alone
+	pulse    pulse
 
 	inbox    chan *nats.Msg // what has arrived, in order; nil is the last
 	admitted chan struct{}  // closed when the last of them is on its way
@@ -57,8 +64,10 @@ type Service struct {
 	mu     sync.Mutex
 	closed bool
 	subs   []*nats.Subscription
-	of     map[string][]*nats.Subscription // of the partitions of a stripe
+	ajar   time.Duration     // doorsAjar, but for tests
+	of     map[string]*doors // of the stripes that this host serves, or did a moment ago
 
+	ctx  context.Context // of all that runs, until stop
 	stop context.CancelFunc
 	wait sync.WaitGroup
 }
@@ -83,17 +92,30 @@ func (s *Service) Start() error {
 	s.flight = &flight{idle: make(chan struct{})}
 	s.inbox = make(chan *nats.Msg, inboxSize)
 	s.admitted = make(chan struct{})
-	s.of = map[string][]*nats.Subscription{}
+	s.of = map[string]*doors{}
 	s.started = time.Now().UTC()
 	s.identity = s.identify()
 
-	ctx, cancel := context.WithCancel(context.Background())
-	s.stop = cancel
-	s.wait.Go(func() { s.dispatch(ctx) })
-	s.wait.Go(func() { s.sweep(ctx) })
+	if s.Directory != nil {
+		var err error
+		if s.router, err = newRouter(s); err != nil {
+			return fmt.Errorf("start service: %w", err)
+		}
+	}
+
+	s.pulse.beat(time.Now())
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	if s.router != nil {
+		s.wait.Go(func() { s.router.run(s.ctx) })
+	}
+	s.wait.Go(func() { s.dispatch(s.ctx) })
+	s.wait.Go(func() { s.sweep(s.ctx) })
 	if err := s.subscribe(); err != nil {
-		cancel()
+		s.stop()
 		s.wait.Wait()
+		if s.router != nil {
+			s.router.close()
+		}
 		return fmt.Errorf("start service: %w", err)
 	}
 	return nil
@@ -115,6 +137,10 @@ func (s *Service) defaults() {
 	if s.Observe == nil {
 		s.Observe = func(string, contract.Code, time.Duration) {}
 	}
+	s.ajar = cmp.Or(s.ajar, doorsAjar)
+	if s.Passed == nil {
+		s.Passed = func(string, bool) {}
+	}
 }
 
 // subscribe listens for requests. All subscriptions share one channel: the
@@ -127,46 +153,117 @@ func (s *Service) subscribe() error {
 		return err
 	}
 	s.subs = append(s.subs, sub)
-	sub, err = s.Conn.ChanSubscribe(contract.SubjectPrefix+"h."+s.Host+".*", s.inbox)
-	if err != nil {
-		return err
+	// In a cluster the NATS server sends what is for any host to the one that the
+	// client is connected to, by the name of "any".
+	for _, to := range []string{"h.", "any."} {
+		if sub, err = s.Conn.ChanSubscribe(contract.SubjectPrefix+to+s.Host+".*", s.inbox); err != nil {
+			return err
+		}
+		s.subs = append(s.subs, sub)
 	}
-	s.subs = append(s.subs, sub)
 	if err := s.discoverable(); err != nil {
 		return err
 	}
 	return s.Conn.Flush()
 }
 
-// Serve opens the subjects of a stripe's partitions: this host owns it now.
+// Serve opens the subjects of a stripe's partitions: this host owns it now. After a
+// layout that splits or merges them it is called again.
 func (s *Service) Serve(stripe string) error {
+	defer s.turned()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || len(s.of[stripe]) > 0 {
+	if s.closed {
 		return nil
 	}
+	d := s.of[stripe]
+	if d == nil {
+		d = &doors{open: map[layout.PartitionID]*nats.Subscription{}}
+		s.of[stripe] = d
+	}
+	d.stay()
+	carried := map[layout.PartitionID]bool{}
 	for _, p := range s.Layout().PartitionsOf(stripe) {
+		carried[p.ID] = true
+		if d.open[p.ID] != nil {
+			continue
+		}
 		sub, err := s.Conn.ChanSubscribe(contract.SubjectPrefix+"p."+p.ID.String()+".*", s.inbox)
 		if err != nil {
 			return fmt.Errorf("serve stripe %s: %w", stripe, err)
 		}
-		s.of[stripe] = append(s.of[stripe], sub)
+		d.open[p.ID] = sub
+	}
+	for id, sub := range d.open {
+		if !carried[id] {
+			s.unsubscribe([]*nats.Subscription{sub})
+			delete(d.open, id)
+		}
 	}
 	return nil
 }
 
-// Release closes the subjects of a stripe's partitions: this host owns it no
-// more.
+// Release says that this host owns a stripe no more. The subjects of its partitions
+// stay open for a moment: what others have sent here before they hear of it would
+// be lost unanswered. What is known of who has loaded its documents is forgotten: this
+// host will not hear of their closing.
 func (s *Service) Release(stripe string) {
+	defer s.turned()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.unsubscribe(s.of[stripe])
+	d := s.of[stripe]
+	if d == nil || d.leaving != nil {
+		return
+	}
+	if s.Directory != nil {
+		s.loaded.forget(s.in([]string{stripe}))
+	}
+	d.leaving = time.AfterFunc(s.ajar, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.of[stripe] == d && d.leaving != nil {
+			s.shut(stripe, d)
+		}
+	})
+}
+
+// doorsAjar is for how long the subjects of a stripe stay open that this host does not
+// own any more: longer than news of a subscription's end takes to every host.
+const doorsAjar = 2 * time.Second
+
+// doors are the subjects of a stripe's partitions.
+type doors struct {
+	open    map[layout.PartitionID]*nats.Subscription
+	leaving *time.Timer // set when they are to be shut
+}
+
+// stay takes back that they are to be shut.
+func (d *doors) stay() {
+	if d.leaving != nil {
+		d.leaving.Stop()
+		d.leaving = nil
+	}
+}
+
+// shut closes the subjects of a stripe's partitions; mu is held.
+func (s *Service) shut(stripe string, d *doors) {
+	d.stay()
+	s.unsubscribe(slices.Collect(maps.Values(d.open)))
 	delete(s.of, stripe)
 }
 
+// turned has requests that wait for an owner look again.
+func (s *Service) turned() {
+	if s.router != nil {
+		s.router.nudge()
+	}
+}
+
+// unsubscribe takes no more from the server. What it has sent already still
+// arrives: dropped, it would never be answered.
 func (s *Service) unsubscribe(subs []*nats.Subscription) {
 	for _, sub := range subs {
-		if err := sub.Unsubscribe(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+		if err := sub.Drain(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
 			s.Logger.Warn("unsubscribe", "subject", sub.Subject, "error", err)
 		}
 	}
@@ -177,9 +274,8 @@ func (s *Service) unsubscribe(subs []*nats.Subscription) {
 func (s *Service) Close(ctx context.Context) error {
 	s.mu.Lock()
 	s.unsubscribe(s.subs)
-	for stripe, subs := range s.of {
-		s.unsubscribe(subs)
-		delete(s.of, stripe)
+	for stripe, d := range s.of {
+		s.shut(stripe, d)
 	}
 	s.closed = true
 	s.mu.Unlock()
@@ -189,6 +285,9 @@ func (s *Service) Close(ctx context.Context) error {
 	s.flight.expire(time.Now().Add(time.Hour))
 	s.stop()
 	s.wait.Wait()
+	if s.router != nil {
+		s.router.close()
+	}
 	return errors.Join(err, s.Conn.FlushWithContext(ctx))
 }
 
@@ -219,7 +318,8 @@ func (s *Service) sweep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			s.flight.expire(now.Add(-s.Hold))
+			s.pulse.beat(now)
+			s.flight.expire(now)
 		}
 	}
 }
