@@ -1,13 +1,15 @@
 package host
 
 import (
-	"cmp"
-	"slices"
+	"os"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"trireme/buckets"
+	"trireme/internal/layout"
+	"trireme/internal/members"
 	"trireme/ops"
 	"trireme/streams"
 )
@@ -27,48 +29,104 @@ func (h *Host) storeEvent(e buckets.Event) {
 // Status is the host as it is now.
 func (h *Host) Status() ops.Status {
 	h.mu.Lock()
-	ready, service := h.ready, h.service
-	stripes := make([]*stripe, 0, len(h.stripes))
-	for _, s := range h.stripes {
-		stripes = append(stripes, s)
-	}
+	phase, step, service := h.phase, h.step, h.service
 	h.mu.Unlock()
-	slices.SortFunc(stripes, func(a, b *stripe) int { return cmp.Compare(a.Name, b.Name) })
+	l := h.layout()
 	st := ops.Status{
-		Host: h.Config.Host, Version: h.Version, Started: h.started, Layout: h.layout.Version,
-		NATS: h.NATS(), HTTP: h.HTTP(), Ready: ready, Stripes: []ops.Stripe{},
-		Disk:     h.diskStatus(),
-		Requests: ops.Requests{MaxInFlight: h.Config.Requests.MaxInFlight, MaxBytes: h.Config.Requests.MaxBytes},
+		Host: h.Config.Host, Version: h.Version, Started: h.started, PID: os.Getpid(), Phase: phase, Step: step,
+		Layout: l.Version, NATS: h.NATS(), HTTP: h.HTTP(), Stripes: []ops.Stripe{}, Hosts: []ops.HostView{},
+		Disk: h.diskStatus(),
+		Requests: ops.Requests{
+			MaxInFlight: h.Config.Requests.MaxInFlight, MaxBytes: h.Config.Requests.MaxBytes, HoldMS: h.Config.Requests.Hold.Milliseconds(),
+		},
 	}
-	for _, s := range stripes {
-		st.Stripes = append(st.Stripes, h.stripeStatus(s))
+	st.Held = h.held()
+	self := h.id.Self()
+	st.DiskID, st.Boot = self.Disk, self.Boot
+	if l.Version > 0 {
+		st.LayoutDigest = l.Digest()
 	}
-	if ready {
-		cache := h.store.CacheStats()
-		st.Store = ops.Store{DiskBytes: h.store.DiskBytes(), Hits: cache.Hits, Misses: cache.Misses, Damaged: h.damaged.Load()}
+	if h.cluster != nil {
+		h.cluster.describe(&st, h.Config, l)
+	}
+	for _, s := range l.Stripes {
+		if len(l.PartitionsOf(s.Name)) > 0 {
+			st.Stripes = append(st.Stripes, h.stripeStatus(l, s))
+		}
 	}
 	if service != nil {
+		cache := h.store.CacheStats()
+		st.Store = ops.Store{DiskBytes: h.store.DiskBytes(), Hits: cache.Hits, Misses: cache.Misses, Damaged: h.damaged.Load()}
 		st.Requests.InFlight, st.Requests.Bytes = service.InFlight()
 	}
 	st.Assess()
-	st.Ready = st.Ready && ready
 	return st
 }
 
-func (h *Host) stripeStatus(s *stripe) ops.Stripe {
-	st := s.owner.Status()
-	view := ops.Stripe{
-		Name: s.Name, Members: s.Hosts, Partitions: len(h.layout.PartitionsOf(s.Name)),
-		Phase: st.Phase.String(), Applied: s.replica.Applied().Seq, Durable: s.replica.Durable(), Skipped: s.replica.Skipped(),
-		LogFirst: st.Log.First, LogLast: st.Log.Last, LogBytes: st.Log.Bytes, LogMax: st.Log.MaxBytes, Queued: st.Queued,
+// stripeStatus is a stripe as this host has it, and as it has heard of the others.
+func (h *Host) stripeStatus(l layout.Layout, s layout.Stripe) ops.Stripe {
+	view := ops.Stripe{Name: s.Name, Members: s.Hosts, Replicas: s.Replicas, Partitions: len(l.PartitionsOf(s.Name))}
+	if owner, epoch := h.ownerOf(s.Name); owner != "" {
+		view.Owner, view.Epoch = owner, epoch.String()
 	}
-	if st.Phase == streams.Serving {
-		view.Owner, view.Epoch = h.Config.Host, st.Epoch.String()
+	view.NoOwnerMS = h.ownerless(s.Name, view.Owner == "").Milliseconds()
+	if h.cluster != nil {
+		view.MembersState = h.cluster.peers.membersOf(s)
 	}
-	if st.Err != nil {
+	own := h.stripe(s.Name)
+	if own == nil {
+		return view
+	}
+	st, lag := own.status(), own.lag()
+	view.Phase, view.Sick = st.Phase.String(), own.sickness()
+	if st.Phase == streams.Idle {
+		view.Phase = ops.StripeOpening
+	}
+	view.LeaderHere = h.NATS() != "" && own.leads()
+	view.Applied, view.Durable, view.Skipped = own.replica.Applied().Seq, own.replica.Durable(), own.replica.Skipped()
+	view.LagRecords, view.LagBytes, view.LagMS = lag.Records, lag.Bytes, lag.Millis
+	view.LogFirst, view.LogLast, view.LogBytes, view.LogMax = st.Log.First, st.Log.Last, st.Log.Bytes, st.Log.MaxBytes
+	view.Queued = st.Queued
+	if st.Err != nil && (h.cluster == nil || view.Owner == "") {
 		view.Error = st.Err.Error()
 	}
 	return view
+}
+
+// ownerless is for how long a stripe has had no owner, as far as this was asked.
+func (h *Host) ownerless(stripe string, now bool) time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	since, was := h.without[stripe]
+	switch {
+	case !now:
+		delete(h.without, stripe)
+		return 0
+	case !was:
+		h.without[stripe] = time.Now()
+		return time.Millisecond
+	}
+	return max(time.Since(since), time.Millisecond)
+}
+
+// membersOf is what has been heard of a stripe's members.
+func (p *peers) membersOf(s layout.Stripe) []ops.MemberView {
+	return ask(p, func(t *members.Table, now int64) []ops.MemberView {
+		views := make([]ops.MemberView, 0, len(s.Hosts))
+		owner, _ := t.Owner(now, s.Name)
+		reported := map[string]members.Stripe{}
+		for _, v := range t.Hosts(now) {
+			reported[v.Name] = v.Report.Stripes[s.Name]
+		}
+		for _, host := range s.Hosts {
+			m := reported[host]
+			views = append(views, ops.MemberView{
+				Host: host, Alive: t.Alive(now, host), Owner: host == owner, LagRecords: t.Lag(now, s.Name, host).Records,
+				Applied: m.Applied, Durable: m.Durable, Sick: m.Sick,
+			})
+		}
+		return views
+	})
 }
 
 func (h *Host) diskStatus() ops.Disk {
