@@ -1,6 +1,10 @@
 package ops
 
 import (
+	"cmp"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -94,6 +98,29 @@ func TestDeclarations(t *testing.T) {
 			t.Errorf("%s is declared twice", d.id)
 		}
 		seen[d.id] = true
+	}
+}
+
+// docs/operations.md has a line for each condition, with its severity, whether it
+// makes the host unready, and its scope.
+func TestConditionsAreDocumented(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "docs", "operations.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := regexp.MustCompile("(?m)^\\| `[a-z-]+` \\| (critical|warning)").FindAll(page, -1)
+	if len(listed) != len(declarations()) {
+		t.Errorf("%d conditions are documented, %d declared", len(listed), len(declarations()))
+	}
+	for _, d := range declarations() {
+		says := string(d.severity)
+		if d.unready && d.id != "stripe-no-owner" { // only after a while
+			says += ", unready"
+		}
+		line := "| `" + d.id + "` | " + says + " | " + string(cmp.Or(d.scope, ScopeHost)) + " |"
+		if !strings.Contains(string(page), line) {
+			t.Errorf("there is no %s", line)
+		}
 	}
 }
 

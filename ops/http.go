@@ -15,6 +15,10 @@ const index = `trireme: one host
 /readyz   200 when a request sent here would be answered, else 503; says why not
 /status   the host's status, JSON
 /metrics  for Prometheus
+
+/owner/PP             200 on the owner of partition PP, else 503; names the owner
+/route?space=S&key=K  the host and the Adama node that a document belongs to; 503 while nobody owns it
+/identity             who this host is, for the other hosts of its cluster
 `
 
 // readiness is the body of /readyz.
@@ -23,10 +27,17 @@ type readiness struct {
 	Conditions []Condition `json:"conditions"`
 }
 
+// Options are parts of a [Handler] that a host may lack.
+type Options struct {
+	Routing  Routing      // /owner and /route; 404 when nil
+	Identity http.Handler // /identity; 404 when nil, as for a host that stands alone
+}
+
 // Handler serves what an operator and his machines read of a host: /healthz,
-// /readyz, /status, /metrics, and an index of these at /. It changes nothing and
-// answers GET and HEAD only. status is called for each request that needs it.
-func Handler(status func() Status, m *Metrics) http.Handler {
+// /readyz, /status, /metrics, /owner, /route, /identity, and an index of these at /.
+// It changes nothing and answers GET and HEAD only. status is called for each
+// request that needs it.
+func Handler(status func() Status, m *Metrics, o Options) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -47,6 +58,12 @@ func Handler(status func() Status, m *Metrics) http.Handler {
 		writeJSON(w, http.StatusOK, status())
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.Registry(), promhttp.HandlerOpts{EnableOpenMetrics: true}))
+	if o.Routing != nil {
+		routing{o.Routing}.register(mux)
+	}
+	if o.Identity != nil {
+		mux.Handle("GET /identity", o.Identity)
+	}
 	return guarded(mux)
 }
 

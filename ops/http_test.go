@@ -15,7 +15,7 @@ func TestHandler(t *testing.T) {
 	s := healthy()
 	s.Assess()
 	status := func() Status { return s }
-	h := Handler(status, NewMetrics(status, "v0.1.0"))
+	h := Handler(status, NewMetrics(status, "v0.1.0"), Options{})
 	sick := healthy()
 	sick.Stripes[0].Error = "the store is ahead of its log"
 	sick.Assess()
@@ -52,7 +52,7 @@ func TestHandler(t *testing.T) {
 }
 
 func TestHandlerSpeaksOpenMetrics(t *testing.T) {
-	h := Handler(healthy, NewMetrics(healthy, "v0.1.0"))
+	h := Handler(healthy, NewMetrics(healthy, "v0.1.0"), Options{})
 	r := httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody)
 	r.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
 	w := httptest.NewRecorder()
@@ -63,7 +63,7 @@ func TestHandlerSpeaksOpenMetrics(t *testing.T) {
 }
 
 func TestServer(t *testing.T) {
-	s := &Server{Listen: "127.0.0.1:0", Handler: Handler(healthy, NewMetrics(healthy, "v0.1.0")), Logger: slog.New(slog.DiscardHandler)}
+	s := &Server{Listen: "127.0.0.1:0", Handler: Handler(healthy, NewMetrics(healthy, "v0.1.0"), Options{}), Logger: slog.New(slog.DiscardHandler)}
 	if s.URL() != "" {
 		t.Errorf("URL before Start: %q", s.URL())
 	}

@@ -27,6 +27,7 @@ type Metrics struct {
 	stripe  map[string]*stripeSeries
 
 	storeEvents *prometheus.CounterVec
+	cluster     *clusterVecs
 }
 
 // NewMetrics makes the metrics of a host in a registry of their own. The gauges
@@ -49,6 +50,7 @@ func NewMetrics(status func() Status, version string) *Metrics {
 			Name: "trireme_store_events_total",
 			Help: "Events of the document store that a person should know, by kind.",
 		}, []string{"kind"}),
+		cluster: newClusterVecs(),
 	}
 	for _, op := range contract.Ops() {
 		m.ops[op] = m.newOp(op)
@@ -62,6 +64,7 @@ func NewMetrics(status func() Status, version string) *Metrics {
 		buildInfo(version),
 	)
 	m.registry.MustRegister(m.stripes.all()...)
+	m.registry.MustRegister(m.cluster.all()...)
 	return m
 }
 

@@ -15,8 +15,11 @@ import (
 func used(t *testing.T) *Metrics {
 	t.Helper()
 	m := NewMetrics(func() Status {
-		s := healthy()
+		s := member()
 		s.Disk.Free = 1
+		s.Stripes[1].LagRecords, s.Stripes[1].LagBytes, s.Stripes[1].LagMS = 3, 900, 250
+		s.Stripes[1].Sick = "wiped"
+		down(&s, "h3", -1)
 		s.Assess()
 		return s
 	}, "v0.1.0")
@@ -31,6 +34,10 @@ func used(t *testing.T) *Metrics {
 	m.Refused("s1", 4)
 	m.Trimmed("s1")
 	m.StoreEvent("row damaged")
+	m.Forwarded("h2")
+	m.Forwarded("h2")
+	m.ForwardRetried()
+	m.Moved("s1", "drain")
 	return m
 }
 
@@ -97,6 +104,28 @@ func TestMetricsCount(t *testing.T) {
 		{"trireme_log_max_bytes", []string{"s1"}, 100 << 20},
 		{"trireme_disk_free_bytes", nil, 1},
 		{"trireme_store_cache_hits_total", nil, 3},
+		{"trireme_requests_forwarded_total", []string{"h2"}, 2},
+		{"trireme_requests_forward_retries_total", nil, 1},
+		{"trireme_leadership_moves_total", []string{"drain", "s1"}, 1},
+		{"trireme_hosts", nil, 3},
+		{"trireme_hosts_alive", nil, 2},
+		{"trireme_peer_up", []string{"h2"}, 1},
+		{"trireme_peer_up", []string{"h3"}, 0},
+		{"trireme_peer_silence_seconds", []string{"h2"}, 0.4},
+		{"trireme_peer_layout_version", []string{"h2"}, 7},
+		{"trireme_layout_version", nil, 7},
+		{"trireme_boot", nil, 3},
+		{"trireme_held", nil, 0},
+		{"trireme_draining", nil, 0},
+		{"trireme_stripe_owner_info", []string{"h2", "s2"}, 1},
+		{"trireme_stripe_epoch", []string{"s2"}, 9},
+		{"trireme_stripe_owned", []string{"s2"}, 0},
+		{"trireme_stripe_leader", []string{"s1"}, 1},
+		{"trireme_stripe_sick", []string{"s2"}, 1},
+		{"trireme_stripe_members_alive", []string{"s2"}, 2},
+		{"trireme_stripe_lag_records", []string{"s2"}, 3},
+		{"trireme_stripe_lag_bytes", []string{"s2"}, 900},
+		{"trireme_stripe_lag_seconds", []string{"s2"}, 0.25},
 	} {
 		if got := value(t, m, c.name, c.labels...); got != c.want {
 			t.Errorf("%s%v is %v, want %v", c.name, c.labels, got, c.want)
