@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"strconv"
@@ -24,6 +26,8 @@ type configView struct {
 	Data        string       `json:"data"`
 	Listen      string       `json:"listen"`
 	HTTP        string       `json:"http"`
+	Layout      string       `json:"layout"`         // "" for a host that stands alone
+	Cluster     joinView     `json:"cluster"`        // used with a layout
 	LogMax      int64        `json:"log_max_bytes"`  // 0 is chosen when the log is made
 	LogKeep     int64        `json:"log_keep_bytes"` // 0 is the default
 	Cache       int64        `json:"store_cache_bytes"`
@@ -36,14 +40,22 @@ type configView struct {
 	Clients     []clientView `json:"clients"`
 }
 
+type joinView struct {
+	Name        string `json:"name"`
+	Listen      string `json:"listen"` // "" takes the layout's
+	User        string `json:"user"`
+	Poll        string `json:"poll"`
+	PreferAfter string `json:"prefer_after"`
+}
+
 type clientView struct {
 	User string `json:"user"`
 	Role string `json:"role"`
 }
 
 // tested tells that a configuration is good, or every fault of it.
-func (a *app) tested(file string, cfg config.Config) error {
-	if err := host.Check(cfg); err != nil {
+func (a *app) tested(ctx context.Context, file string, cfg config.Config) error {
+	if err := host.Check(ctx, cfg); err != nil {
 		return err
 	}
 	v := testView{Valid: true, File: file, Digest: cfg.Digest, Config: viewConfig(cfg)}
@@ -52,7 +64,11 @@ func (a *app) tested(file string, cfg config.Config) error {
 
 func viewConfig(c config.Config) configView {
 	v := configView{
-		Host: c.Host, Data: c.Data, Listen: c.Listen, HTTP: c.HTTP,
+		Host: c.Host, Data: c.Data, Listen: c.Listen, HTTP: c.HTTP, Layout: c.Layout,
+		Cluster: joinView{
+			Name: c.Cluster.Name, Listen: c.Cluster.Listen, User: c.Cluster.User,
+			Poll: c.Cluster.Poll.String(), PreferAfter: c.Cluster.PreferAfter.String(),
+		},
 		LogMax: c.Log.MaxBytes, LogKeep: c.Log.KeepBytes,
 		Cache: c.Store.CacheBytes, Merged: c.Store.MergedBytes, Checkpoint: c.Store.Checkpoint.String(),
 		Hold: c.Requests.Hold.String(), MaxInFlight: c.Requests.MaxInFlight, MaxBytes: c.Requests.MaxBytes,
@@ -83,6 +99,7 @@ func (v *testView) print(w io.Writer) {
 		{"data", c.Data},
 		{"listen", c.Listen},
 		{"http", c.HTTP},
+		{"layout", cmp.Or(c.Layout, "none: the host stands alone")},
 		{"log.max_bytes", auto(c.LogMax)},
 		{"log.keep_bytes", number(c.LogKeep)},
 		{"store.cache_bytes", number(c.Cache)},
@@ -92,6 +109,15 @@ func (v *testView) print(w io.Writer) {
 		{"requests.max_in_flight", strconv.Itoa(c.MaxInFlight)},
 		{"requests.max_bytes", strconv.Itoa(c.MaxBytes)},
 		{"disk.reserve_bytes", auto(c.Reserve)},
+	}
+	if c.Layout != "" {
+		lines = append(lines,
+			[]string{"cluster.name", c.Cluster.Name},
+			[]string{"cluster.listen", cmp.Or(c.Cluster.Listen, "the layout's address")},
+			[]string{"cluster.user", cmp.Or(c.Cluster.User, "none")},
+			[]string{"cluster.poll", c.Cluster.Poll},
+			[]string{"cluster.prefer_after", c.Cluster.PreferAfter},
+		)
 	}
 	for _, client := range c.Clients {
 		lines = append(lines, []string{"client " + client.User, client.Role})

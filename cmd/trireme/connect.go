@@ -16,9 +16,8 @@ const dialLimit = 5 * time.Second
 
 // connect reaches a host. The caller closes the connection.
 func (a *app) connect(cmd *cobra.Command) (*nats.Conn, error) {
-	nc, err := nats.Connect(a.server,
-		nats.Name(cmd.CommandPath()), nats.Timeout(min(dialLimit, a.timeout)),
-		nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond),
+	nc, err := adapter.Dial(a.server,
+		nats.Name(cmd.CommandPath()), nats.Timeout(min(dialLimit, a.timeout)), nats.RetryOnFailedConnect(false),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}), // calls tell
 	)
 	if err != nil {

@@ -31,7 +31,7 @@ func exitMeanings() []exitMeaning {
 		{exitOK, "ok", "it is done"},
 		{exitFailed, "failed", "it failed, or nobody knows whether it is done (1500004)"},
 		{exitUsage, "usage", "the command line is wrong; nothing was sent"},
-		{exitDegraded, "degraded", "the answer is bad news: a host that is not ready or in a critical condition, a bench with errors"},
+		{exitDegraded, "degraded", "the answer is bad news: a host that is not ready, in a critical condition or out of reach, a stripe without an owner, a layout that is invalid or would not be taken, a drill or demo that failed, a bench with errors"},
 		{exitUnreachable, "unreachable", "no host answers, or none that can"},
 		{exitRefused, "refused", "the host refused with a code, and nothing changed; or --yes is missing"},
 		{exitInterrupted, "interrupted", "a signal ended it"},

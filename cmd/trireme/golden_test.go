@@ -31,7 +31,8 @@ type fakeHost struct {
 	only   atomic.Pointer[string] // refuse just this operation, nil for all
 }
 
-func newFakeHost(t *testing.T) *fakeHost {
+// testNATS is a NATS server of the test, and a connection to it.
+func testNATS(t *testing.T) (nc *nats.Conn, url string) {
 	t.Helper()
 	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoLog: true, NoSigs: true})
 	if err != nil {
@@ -42,17 +43,23 @@ func newFakeHost(t *testing.T) *fakeHost {
 		s.Shutdown()
 		s.WaitForShutdown()
 	})
-	nc, err := nats.Connect(s.ClientURL(), nats.InProcessServer(s), nats.Timeout(10*time.Second))
+	nc, err = nats.Connect(s.ClientURL(), nats.InProcessServer(s), nats.Timeout(10*time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	f := &fakeHost{url: s.ClientURL()}
+	return nc, s.ClientURL()
+}
+
+func newFakeHost(t *testing.T) *fakeHost {
+	t.Helper()
+	nc, url := testNATS(t)
+	f := &fakeHost{url: url}
 	if _, err := nc.Subscribe(contract.SubjectPrefix+"*", f.answer); err != nil {
 		t.Fatal(err)
 	}
-	service, err := ops.StartStatusService(nc, "h1", "v1.2.3", sickStatus)
-	if err != nil {
+	service := &ops.Control{Conn: nc, Host: "h1", Version: "v1.2.3", Status: sickStatus}
+	if err := service.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -131,6 +138,7 @@ func TestGolden(t *testing.T) {
 		{"delete-mark", "doc delete game chess --yes --phase mark", 0, 0},
 		{"locate", "locate game chess", 0, 0},
 		{"status", "status", 0, 3},
+		{"status-host", "status --host h1", 0, 3},
 		{"explain", "explain 1500004", 0, 0},
 		{"explain-all", "explain", 0, 0},
 		{"error-refused", "doc get game chess", contract.BeingDeleted, 5},

@@ -57,9 +57,10 @@ func (a *app) root() *cobra.Command {
 		}
 		root.AddCommand(commands...)
 	}
-	add(run, a.serveCommand())
+	add(run, a.serveCommand(), a.drainCommand(), a.hostCommand())
 	add(documents, a.docCommand(), a.locateCommand())
-	add(look, a.statusCommand(), a.benchCommand(), a.explainCommand(), a.versionCommand())
+	add(look, a.statusCommand(), a.ownerCommand(), a.benchCommand(), a.explainCommand(), a.versionCommand())
+	add(run, a.layoutCommand(), a.demoCommand(), a.zombieCommand())
 	root.AddCommand(exitCodesTopic())
 	return root
 }

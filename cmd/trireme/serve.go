@@ -15,14 +15,19 @@ import (
 	"trireme/embedded"
 	"trireme/internal/config"
 	"trireme/internal/host"
+	"trireme/internal/identity"
 )
 
 const serveLong = `Run a host until a signal ends it. Nothing has to be configured.
 
 Flags win over the configuration file, which wins over the defaults. SIGINT and
-SIGTERM end it in order: requests that it holds are answered, the log is left at
-rest, the store made durable. A second signal ends it at once. SIGHUP is
-reserved and does nothing.
+SIGTERM end it in order: stripes are handed over, requests that it holds are
+answered, the log is left at rest, the store made durable. A second signal ends it
+at once. SIGHUP has it read the layout again.
+
+A host of a cluster has a layout in its configuration; see "trireme layout". It
+serves when every partition has an owner in reach; until then, and while it is held
+back, /readyz and "trireme status" say what it waits for.
 
 When it serves it says so on stderr, with the addresses it has:
 
@@ -58,7 +63,7 @@ func (a *app) serveCommand() *cobra.Command {
 				return err
 			}
 			if f.test {
-				return a.tested(f.file, cfg)
+				return a.tested(cmd.Context(), f.file, cfg)
 			}
 			logger, err := f.logger(a.err)
 			if err != nil {
@@ -104,8 +109,8 @@ func (f *serveFlags) config(cmd *cobra.Command) (config.Config, error) {
 
 // serve runs a host until ctx ends.
 func (a *app) serve(ctx context.Context, cfg config.Config, logger *slog.Logger, quiet bool) error {
-	defer ignoreHangUps(logger)()
 	h := &host.Host{Config: cfg, Version: thisBuild().Version, Logger: logger}
+	defer onHangUp(h.HangUp)()
 	if err := h.Start(ctx); err != nil {
 		if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 			logger.Info("closed before it served", "error", err)
@@ -139,7 +144,7 @@ func (a *app) ready(nats, http string) {
 // startFault adds a remedy to what commonly keeps a host from starting.
 func startFault(err error) error {
 	switch {
-	case errors.Is(err, embedded.ErrLocked):
+	case errors.Is(err, embedded.ErrLocked), errors.Is(err, identity.ErrInUse):
 		return hint(err, "a host runs on this directory already; --data names another")
 	case errors.Is(err, syscall.EADDRINUSE):
 		return hint(err, "--nats and --http name other addresses; ports -1 and 0 take free ones")
@@ -149,9 +154,8 @@ func startFault(err error) error {
 	return err
 }
 
-// ignoreHangUps keeps SIGHUP, which is reserved for reloading, from ending the
-// program. The function it returns ends that.
-func ignoreHangUps(logger *slog.Logger) (stop func()) {
+// onHangUp calls fn for each SIGHUP. The function it returns ends that.
+func onHangUp(fn func()) (stop func()) {
 	hangUp, end, ended := make(chan os.Signal, 1), make(chan struct{}), make(chan struct{})
 	signal.Notify(hangUp, syscall.SIGHUP)
 	go func() {
@@ -159,7 +163,7 @@ func ignoreHangUps(logger *slog.Logger) (stop func()) {
 		for {
 			select {
 			case <-hangUp:
-				logger.Warn("SIGHUP does nothing: the configuration is read at the start only")
+				fn()
 			case <-end:
 				return
 			}

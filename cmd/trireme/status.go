@@ -5,15 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/micro"
 	"github.com/spf13/cobra"
 
+	"trireme/internal/layout"
 	"trireme/ops"
 )
 
@@ -23,33 +21,79 @@ var errDegraded = errors.New("degraded")
 func (a *app) statusCommand() *cobra.Command {
 	var host string
 	c := &cobra.Command{
-		Use: "status", Short: "Show what state a host is in, and what to do about it",
-		Long: `Show what state a host is in: what is wrong first, each with its remedy, then
-its stripes, store and disk.
+		Use: "status", Short: "Show what state the hosts are in, and what to do about it",
+		Long: `Show what state the hosts are in, who owns what, and what is wrong, each with its
+remedy. It asks one host, learns the others from it, and asks them all; those
+that do not answer on NATS, as a host that is held back, over HTTP.
 
-The exit code is 3 when the host is not ready or in a critical condition.`,
-		Example: "  trireme status\n  trireme status --host h2\n  trireme status -o json | jq .conditions",
+With --host it shows one host in detail. --server may be an http:// URL too: the
+HTTP address of a host.
+
+The exit code is 3 when a host is not ready, in a critical condition or out of
+reach.`,
+		Example: "  trireme status\n  trireme status --host h2\n  trireme status -o json | jq .conditions\n  trireme status -s http://10.0.0.2:7422",
 		Args:    arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := a.hostStatus(cmd, host)
-			if err != nil {
-				return err
+			if host != "" {
+				return a.showHost(cmd, host)
 			}
-			if err := a.answer(json.RawMessage(s.raw), s.print); err != nil {
-				return err
-			}
-			if s.bad() {
-				return &failure{exit: exitDegraded, err: errDegraded}
-			}
-			return nil
+			return a.showCluster(cmd)
 		},
 	}
-	c.Flags().StringVar(&host, "host", "", "ask this `host` instead of whichever answers")
+	c.Flags().StringVar(&host, "host", "", "show this `host` in detail")
 	return c
 }
 
-// statusLimit bounds the wait for a status, which a host answers at once.
-const statusLimit = 5 * time.Second
+// showHost answers with the status of one host, as it came.
+func (a *app) showHost(cmd *cobra.Command, name string) error {
+	if err := layout.CheckName(name); err != nil {
+		return usage("--host %q is not the name of a host: %w", name, err)
+	}
+	w, err := a.watcher(cmd)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	s, err := w.host(cmd.Context(), name)
+	if err != nil {
+		return err
+	}
+	if err := a.answer(json.RawMessage(s.raw), s.print); err != nil {
+		return err
+	}
+	return degraded(s.bad())
+}
+
+// showCluster answers with the status of all hosts.
+func (a *app) showCluster(cmd *cobra.Command) error {
+	w, err := a.watcher(cmd)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	c, err := w.cluster(cmd.Context())
+	if err != nil {
+		return err
+	}
+	if err := a.answer(c.view(), c.print); err != nil {
+		return err
+	}
+	return degraded(c.bad())
+}
+
+func degraded(bad bool) error {
+	if bad {
+		return &failure{exit: exitDegraded, err: errDegraded}
+	}
+	return nil
+}
+
+// statusLimit bounds the wait for a status, which a host answers at once; peerLimit
+// that for one of several.
+const (
+	statusLimit = 5 * time.Second
+	peerLimit   = 2 * time.Second
+)
 
 // A hostStatus is a status and the JSON that it came as: fields that this
 // program does not know are passed on.
@@ -59,33 +103,9 @@ type hostStatus struct {
 	now time.Time
 }
 
-func (a *app) hostStatus(cmd *cobra.Command, host string) (*hostStatus, error) {
-	nc, err := a.connect(cmd)
-	if err != nil {
-		return nil, err
-	}
-	defer nc.Close()
-	subject := ops.StatusSubject
-	if host != "" {
-		if strings.ContainsAny(host, ".*> \t\r\n") {
-			return nil, usage("--host %q is not the name of a host", host)
-		}
-		subject = ops.HostStatusSubject(host)
-	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), min(statusLimit, a.timeout))
-	defer cancel()
-	reply, err := nc.RequestWithContext(ctx, subject, nil)
-	switch {
-	case errors.Is(err, nats.ErrNoResponders) && host != "":
-		return nil, hint(fmt.Errorf("host %s does not answer at %s: %w", host, nc.ConnectedUrlRedacted(), err), "without --host whichever host is there answers")
-	case err != nil:
-		return nil, fmt.Errorf("ask %s for its status: %w", nc.ConnectedUrlRedacted(), err)
-	}
-	if text := reply.Header.Get(micro.ErrorHeader); text != "" {
-		return nil, fmt.Errorf("the host cannot tell its status: %s", text)
-	}
-	s := &hostStatus{raw: reply.Data, now: time.Now()}
-	if err := json.Unmarshal(reply.Data, &s.Status); err != nil {
+func readStatus(raw []byte) (*hostStatus, error) {
+	s := &hostStatus{raw: raw, now: time.Now()}
+	if err := json.Unmarshal(raw, &s.Status); err != nil {
 		return nil, fmt.Errorf("read the status: %w", err)
 	}
 	return s, nil
@@ -100,53 +120,116 @@ func (s *hostStatus) bad() bool {
 	return !s.Ready
 }
 
-func (s *hostStatus) print(w io.Writer) {
-	ready := "ready"
-	if !s.Ready {
-		ready = "NOT READY"
-	}
-	fmt.Fprintf(w, "host %s: %s, up %s, trireme %s, layout %d\n", s.Host, ready, s.now.Sub(s.Started).Round(time.Second), s.Version, s.Layout)
-	fmt.Fprintf(w, "NATS %s  HTTP %s\n", orNone(s.NATS), orNone(s.HTTP))
-	for _, c := range s.Conditions {
-		fmt.Fprintf(w, "\n%s %s: %s\n  remedy: %s\n", strings.ToUpper(string(c.Severity)), c.ID, c.Text, c.Remedy)
-	}
-	fmt.Fprintln(w)
-	rows(w, s.stripeRows())
-	fmt.Fprintln(w)
-	rows(w, [][]string{
-		{"store", ops.Bytes(s.Store.DiskBytes) + " on disk", hitRatio(s.Store)},
-		{"disk", ops.Bytes(s.Disk.Free) + " free of " + ops.Bytes(s.Disk.Total), "reserve " + ops.Bytes(s.Disk.Reserve)},
-		{"requests", strconv.Itoa(s.Requests.InFlight) + " in flight", ops.Bytes(s.Requests.Bytes)},
-	})
+// A watcher asks hosts for their status, on NATS and over HTTP.
+type watcher struct {
+	server string
+	nc     *nats.Conn // nil when the server is an HTTP URL
+	limit  time.Duration
 }
 
-func (s *hostStatus) stripeRows() [][]string {
-	lines := [][]string{{"STRIPE", "OWNER", "PHASE", "PARTITIONS", "EPOCH", "APPLIED", "DURABLE", "LOG", "LOG SIZE", "QUEUED"}}
-	number := func(n uint64) string { return strconv.FormatUint(n, 10) }
-	for _, p := range s.Stripes {
-		size := ops.Bytes(p.LogBytes)
-		if p.LogMax > 0 {
-			size += " of " + ops.Bytes(p.LogMax)
+// watcher reaches a host. The caller closes the watcher.
+func (a *app) watcher(cmd *cobra.Command) (*watcher, error) {
+	w := &watcher{server: a.server, limit: min(statusLimit, a.timeout)}
+	if overHTTP(a.server) {
+		return w, nil
+	}
+	var err error
+	w.nc, err = a.connect(cmd)
+	return w, err
+}
+
+func overHTTP(server string) bool {
+	return strings.HasPrefix(server, "http://") || strings.HasPrefix(server, "https://")
+}
+
+func (w *watcher) close() {
+	if w.nc != nil {
+		w.nc.Close()
+	}
+}
+
+// any asks whichever host is at the server.
+func (w *watcher) any(ctx context.Context) (*hostStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, w.limit)
+	defer cancel()
+	if w.nc == nil {
+		s, err := httpStatus(ctx, w.server)
+		if err != nil {
+			return nil, &failure{exit: exitUnreachable, err: err}
 		}
-		lines = append(lines, []string{
-			p.Name, orNone(p.Owner), p.Phase, strconv.Itoa(p.Partitions), orNone(p.Epoch),
-			number(p.Applied), number(p.Durable), number(p.LogFirst) + ".." + number(p.LogLast), size, strconv.Itoa(p.Queued),
-		})
+		return s, nil
 	}
-	return lines
+	raw, err := ops.Client{Conn: w.nc}.StatusJSON(ctx, "")
+	if err != nil {
+		return nil, fmt.Errorf("ask %s for its status: %w", w.nc.ConnectedUrlRedacted(), err)
+	}
+	return readStatus(raw)
 }
 
-func hitRatio(s ops.Store) string {
-	all := s.Hits + s.Misses
-	if all == 0 {
-		return "cache not used yet"
+// host asks one host by its name, on NATS, and over HTTP where others say it is.
+func (w *watcher) host(ctx context.Context, name string) (*hostStatus, error) {
+	if w.nc != nil {
+		if s, err := w.onNATS(ctx, name); err == nil {
+			return s, nil
+		}
 	}
-	return fmt.Sprintf("%.0f %% of %d merged reads from the cache", float64(s.Hits)*100/float64(all), all)
+	first, err := w.any(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if first.Host == name {
+		return first, nil
+	}
+	for _, h := range first.Hosts {
+		if h.Name == name {
+			s, err := w.peer(ctx, h)
+			if err != nil {
+				return nil, &failure{exit: exitUnreachable, err: err}
+			}
+			return s, nil
+		}
+	}
+	err = &failure{exit: exitUnreachable, err: fmt.Errorf("host %s does not answer at %s, and is not in the layout there", name, w.at())}
+	return nil, hint(err, "`trireme status` lists the hosts")
 }
 
-func orNone(s string) string {
-	if s == "" {
-		return "-"
+// peer asks a host that another one has told of.
+func (w *watcher) peer(ctx context.Context, h ops.HostView) (*hostStatus, error) {
+	err := errors.New("not asked")
+	if w.nc != nil {
+		var s *hostStatus
+		if s, err = w.onNATS(ctx, h.Name); err == nil {
+			return s, nil
+		}
 	}
-	return s
+	if h.HTTP == "" {
+		return nil, fmt.Errorf("host %s does not answer at %s: %w", h.Name, w.at(), err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, min(peerLimit, w.limit))
+	defer cancel()
+	s, err := httpStatus(ctx, h.HTTP)
+	if err != nil {
+		return nil, fmt.Errorf("host %s does not answer: %w", h.Name, err)
+	}
+	if s.Host != h.Name {
+		return nil, fmt.Errorf("at %s answers host %s, not %s", h.HTTP, s.Host, h.Name)
+	}
+	return s, nil
+}
+
+func (w *watcher) onNATS(ctx context.Context, name string) (*hostStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, min(peerLimit, w.limit))
+	defer cancel()
+	raw, err := ops.Client{Conn: w.nc}.StatusJSON(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return readStatus(raw)
+}
+
+func (w *watcher) at() string {
+	if w.nc == nil {
+		return w.server
+	}
+	return w.nc.ConnectedUrlRedacted()
 }
