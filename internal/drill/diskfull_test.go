@@ -89,7 +89,7 @@ func TestDiskFull(t *testing.T) {
 		t.Errorf("after there was room again: head %d, %v; want %d", got, err, c.head)
 	}
 	if code := d.terminate(); code != 0 {
-		t.Errorf("exit code %d\n%s", code, d.log.tail(2000))
+		t.Errorf("exit code %d\n%s", code, d.tail())
 	}
 	verifyStore(t, d.data)
 	d.launch()
@@ -98,7 +98,7 @@ func TestDiskFull(t *testing.T) {
 		t.Errorf("after a restart: head %d, %v; want %d", got, err, c.head)
 	}
 	if code := d.terminate(); code != 0 { // before the disk is unmounted
-		t.Errorf("exit code %d\n%s", code, d.log.tail(2000))
+		t.Errorf("exit code %d\n%s", code, d.tail())
 	}
 }
 

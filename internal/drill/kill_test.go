@@ -48,7 +48,7 @@ func TestDrillKill(t *testing.T) {
 	l.stop()
 	lost, doubled := l.judge(t)
 	if code := d.terminate(); code != 0 {
-		t.Errorf("exit code %d after SIGTERM\n%s", code, d.log.tail(2000))
+		t.Errorf("exit code %d after SIGTERM\n%s", code, d.tail())
 	}
 	verifyStore(t, d.data)
 	t.Logf("%d kills: %d changes acknowledged, %d lost, %d doubled; %d head-differs, %d reads, %d unknown",

@@ -1,0 +1,124 @@
+package drill
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/nats-io/nats.go"
+
+	"trireme/internal/digest"
+	"trireme/internal/layout"
+	"trireme/internal/position"
+	"trireme/internal/record"
+	"trireme/streams"
+)
+
+// A reign is a claim in a stripe's log.
+type reign struct {
+	epoch position.Position
+	host  string
+}
+
+// A stripeLog is what was found in a stripe's log.
+type stripeLog struct {
+	stripe  string
+	records int
+	reigns  []reign
+	ids     map[string]int // how often each request of each document was written
+}
+
+// auditLogs reads the log of every stripe and fails the test if there is a record of
+// a reign that was over, or one that does not continue the chain: then two hosts have
+// served at once, or a zombie was heard.
+func (c *cluster) auditLogs() []stripeLog {
+	c.t.Helper()
+	nc := c.connect()
+	ctx, cancel := c.bounded()
+	defer cancel()
+	var logs []stripeLog
+	for _, s := range layoutOf(c).Stripes {
+		found, err := c.audit(ctx, nc, s)
+		if errors.Is(err, streams.ErrNoStream) {
+			continue // nobody has needed it
+		}
+		c.must(err)
+		logs = append(logs, found)
+	}
+	if len(logs) == 0 {
+		c.t.Error("no stripe has a log")
+	}
+	return logs
+}
+
+func (c *cluster) audit(ctx context.Context, nc *nats.Conn, s layout.Stripe) (found stripeLog, err error) {
+	log, err := streams.Open(ctx, nc, streams.Config{Stripe: s.Name, Birth: s.Birth, Replicas: s.Replicas})
+	if err != nil {
+		return found, err
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	found = stripeLog{stripe: s.Name, ids: map[string]int{}}
+	var state streams.LogState
+	err = c.Await(ctx, "the state of the log of "+s.Name, func(ctx context.Context) (err error) {
+		state, err = log.State(ctx) // just after a hand-over some hosts know of no leader
+		return err
+	})
+	if err != nil {
+		return found, err
+	}
+	if state.First != 1 {
+		return found, fmt.Errorf("the log of %s begins at %d: the drill wants it whole", s.Name, state.First)
+	}
+	var faults []error
+	var chain digest.Chain
+	err = log.Read(ctx, 1, state.Last, func(seq uint64, body []byte) error {
+		r, err := record.Parse(body)
+		if err != nil {
+			return fmt.Errorf("record %d of %s: %w", seq, s.Name, err)
+		}
+		if r.Prev != chain {
+			faults = append(faults, fmt.Errorf("record %d of %s does not continue the chain", seq, s.Name))
+		}
+		chain = chain.Next(body)
+		found.records++
+		if err := found.take(position.Position{Birth: s.Birth, Seq: seq}, &r); err != nil {
+			faults = append(faults, err)
+		}
+		return nil
+	})
+	for id, times := range found.ids {
+		if times > 1 {
+			faults = append(faults, fmt.Errorf("the log of %s has request %s %d times", s.Name, id, times))
+		}
+	}
+	return found, errors.Join(append(faults, err)...)
+}
+
+func (l *stripeLog) take(at position.Position, r *record.Record) error {
+	if r.Kind == record.Claim {
+		l.reigns = append(l.reigns, reign{epoch: at, host: r.Host})
+		return nil
+	}
+	if len(l.reigns) == 0 {
+		return fmt.Errorf("record %v of %s is a batch before any claim", at, l.stripe)
+	}
+	if now := l.reigns[len(l.reigns)-1]; r.Epoch != now.epoch {
+		return fmt.Errorf("record %v of %s is of epoch %v, the log is in %v of %s", at, l.stripe, r.Epoch, now.epoch, now.host)
+	}
+	for i := range r.Changes {
+		if c := &r.Changes[i]; c.ID != "" {
+			l.ids[c.ID+" of "+c.Key.Space+"/"+c.Key.Key]++
+		}
+	}
+	return nil
+}
+
+// owners are the hosts that have claimed, in order, each named once in a row.
+func (l *stripeLog) owners() []string {
+	var hosts []string
+	for _, r := range l.reigns {
+		hosts = append(hosts, r.host)
+	}
+	return slices.Compact(hosts)
+}
