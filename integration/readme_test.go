@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,7 +25,10 @@ func TestReadme(t *testing.T) {
 	h.start()
 	defer h.interrupt()
 
-	commands := readmeCommands(t)
+	commands := readmeCommands(t, "## Run it")
+	if len(commands) < 8 {
+		t.Fatalf("the README has only %d commands: %q", len(commands), commands)
+	}
 	for _, c := range commands {
 		h.check(c, h.run(bin, c))
 	}
@@ -71,22 +75,21 @@ func (h *host) check(command, got string) {
 	}
 }
 
-// readmeCommands finds the lines of the README that a reader types.
-func readmeCommands(t *testing.T) []string {
+// readmeCommands finds the lines that a reader types, in one section of the README.
+func readmeCommands(t *testing.T, section string) []string {
 	t.Helper()
 	text, err := os.ReadFile("../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var list []string
-	for line := range strings.Lines(string(text)) {
+	_, after, _ := strings.Cut(string(text), section+"\n")
+	part, _, _ := strings.Cut(after, "\n## ")
+	for line := range strings.Lines(part) {
 		line = strings.TrimSuffix(line, "\n")
 		if strings.HasPrefix(line, "    nats ") || strings.HasPrefix(line, "    bin/trireme ") {
 			list = append(list, strings.TrimSpace(line))
 		}
-	}
-	if len(list) < 8 {
-		t.Fatalf("the README has only %d commands: %q", len(list), list)
 	}
 	return list
 }
@@ -170,6 +173,11 @@ func goBuild(t *testing.T, dir, out, pkg string) {
 	if text, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build %s: %v\n%s", pkg, err, text)
 	}
+}
+
+func isFree(port int) bool {
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	return err == nil && l.Close() == nil
 }
 
 func freeAddress(t *testing.T) string {
