@@ -40,7 +40,7 @@ const (
 )
 
 func rules() []rule {
-	pure := ours("internal/contract", "internal/layout", "internal/merge", "internal/record", "internal/position", "internal/digest", "internal/document")
+	pure := ours("internal/contract", "internal/layout", "internal/merge", "internal/record", "internal/position", "internal/digest", "internal/document", "internal/members")
 	return []rule{
 		{
 			of:     pure,
