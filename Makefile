@@ -11,11 +11,12 @@ TESTFLAGS ?=
 # The linters' versions are pinned in a module of their own.
 TOOL  = go tool -modfile=tools/go.mod
 NTOOL = go tool -modfile=../tools/go.mod
+PTOOL = go tool -modfile=../../tools/go.mod
 
 # The race detector needs a C compiler; the rest of the project does not.
 RACE = $(shell go build -race runtime/cgo 2>/dev/null && echo -race)
 
-TESTSUM = go run ./internal/testsum -dir . -dir integration --
+TESTSUM = go run ./internal/testsum -dir . -dir integration -dir integration/peers --
 
 .PHONY: build
 build: ## build the static binary bin/trireme (the default)
@@ -36,8 +37,10 @@ lint: ## gofumpt, golangci-lint, staticcheck and govulncheck
 	test -z "$$files" || { echo "gofumpt would change:"; echo "$$files"; exit 1; }
 	$(TOOL) golangci-lint run ./...
 	cd integration && $(NTOOL) golangci-lint run --config ../.golangci.yml ./...
+	cd integration/peers && $(PTOOL) golangci-lint run --config ../../.golangci.yml ./...
 	$(TOOL) staticcheck ./...
 	cd integration && $(NTOOL) staticcheck ./...
+	cd integration/peers && $(PTOOL) staticcheck ./...
 	@out=$$($(TOOL) govulncheck ./... 2>&1); code=$$?; case "$$code $$out" in \
 	  0*) echo 'govulncheck: no known vulnerability is called' ;; \
 	  *'fetching vulnerabilities'*) echo 'govulncheck: not checked, the vulnerability database cannot be reached' ;; \
@@ -57,13 +60,17 @@ fuzz: ## run every fuzz target for FUZZTIME (1m)
 bench: ## measure a single host and print the tables of docs/performance.md
 	go run ./internal/perf $(PERFFLAGS)
 
+.PHONY: bench-peers
+bench-peers: ## measure three hosts beside etcd and bare JetStream, turn by turn
+	cd integration/peers && go run . $(PEERSFLAGS)
+
 .PHONY: microbench
 microbench: ## run the Go benchmarks that match BENCH (.) for BENCHTIME (1s) each
 	go test -run '^$$' -bench '$(BENCH)' -benchtime '$(BENCHTIME)' -benchmem -timeout 60m ./...
 
 .PHONY: drill
 drill: ## run the fault drills at full length (they are short in `make test`)
-	TRIREME_DRILL=1 go test -run Drill -v -count 1 -timeout 80m $(TESTFLAGS) ./internal/drill
+	TRIREME_DRILL=1 go test -run Drill -v -count 1 -timeout 120m $(TESTFLAGS) ./internal/drill
 
 .PHONY: clean
 clean: ## remove what build made; data stays
@@ -71,4 +78,4 @@ clean: ## remove what build made; data stays
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-11s %s\n", $$1, $$2 }' Makefile
