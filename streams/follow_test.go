@@ -330,17 +330,16 @@ func TestServingOwnerYields(t *testing.T) {
 	wantIs(t, queued.wait(t), contract.Errorf(contract.Deposed, ""))
 	<-l2
 	eventually(t, "it waits", func() bool { return o.Status().Phase == Waiting })
-	if lost.Load() != 1 {
-		t.Fatal(lost.Load())
-	}
+	eventually(t, "that is told", func() bool { return lost.Load() > 0 }) // AFTER the answers and the phase
 	may.Store(true)
 	o.Poke()
 	eventually(t, "it serves again", func() bool { return o.Status().Phase == Serving })
 	may.Store(false)
 	o.Poke() // also while idle
 	eventually(t, "it waits again", func() bool { return o.Status().Phase == Waiting })
-	if fmt.Sprint(m.count) != "map[flying:1]" {
-		t.Fatal(m.count)
+	closeOwner(t, o) // nothing more is told
+	if fmt.Sprint(m.count) != "map[flying:1]" || lost.Load() != 2 {
+		t.Fatalf("%v, lost %d times, want 2", m.count, lost.Load())
 	}
 }
 
