@@ -1,0 +1,157 @@
+package repair
+
+import "time"
+
+// Status is what a [Repairer] is doing and has found. New fields may come, none changes
+// its meaning. Positions are "<birth>-<sequence>" and "" for none; sizes are bytes;
+// counters count from the start of the process.
+type Status struct {
+	Paused      *time.Time `json:"paused_until"` // null while it is not paused
+	Rate        int64      `json:"rate_bytes_per_second"`
+	Tranquility float64    `json:"tranquility"`
+	Round       RoundState `json:"round"`
+	Scrub       ScrubState `json:"scrub"`
+	Heals       []Heal     `json:"heals"` // of sick stripes, in the order in which they are healed
+	Stripes     []Clean    `json:"stripes"`
+	Damaged     int        `json:"damaged_documents"` // known and not repaired yet
+	Counters    Counters   `json:"counters"`
+}
+
+// Counters say what repair has found, done and cost since the start of the process.
+type Counters struct {
+	Rounds   uint64            `json:"rounds"`
+	Verdicts map[string]uint64 `json:"verdicts"` // documents by verdict; "lag" counts buckets and documents
+	Pulled   map[string]uint64 `json:"pulled"`   // documents put, by verdict; "heal" and "read" for those of a sick stripe and of a request
+	Dropped  uint64            `json:"dropped"`  // documents that a majority said are deleted
+	Undone   uint64            `json:"undecided"`
+	Failures uint64            `json:"peer_failures"` // peers that did not answer, or answered wrongly
+
+	BytesPulled uint64 `json:"bytes_pulled"` // of images
+
+	// DiskReads counts reads of rows by this host's own comparisons and scrub: of
+	// indexes, documents, images, and buckets re-read. A round that finds nothing makes none.
+	DiskReads  uint64 `json:"disk_reads"`
+	ScrubBytes uint64 `json:"scrub_bytes"`
+
+	// CPUSeconds is the CPU time of the threads on which comparing, putting and scrubbing
+	// ran. Not in it: the NATS client's reading and writing, and Pebble's compactions.
+	CPUSeconds float64 `json:"cpu_seconds"`
+}
+
+// RoundState is what the rounds are at.
+type RoundState struct {
+	Running bool         `json:"running"`
+	Next    *time.Time   `json:"next"` // null while one runs or repair is paused
+	Last    *RoundResult `json:"last"` // null before the first one
+}
+
+// RoundResult is what a round found.
+type RoundResult struct {
+	Began    time.Time         `json:"began"`
+	TookMS   int64             `json:"took_ms"`
+	Peers    []PeerResult      `json:"peers"`
+	Verdicts map[string]uint64 `json:"verdicts"`
+	Pulled   uint64            `json:"pulled"`
+	Dropped  uint64            `json:"dropped"`
+	Skipped  []Skipped         `json:"skipped"`
+}
+
+// PeerResult is how a round went with one peer.
+type PeerResult struct {
+	Host    string `json:"host"`
+	Stripes int    `json:"stripes"` // compared
+	Equal   int    `json:"equal"`   // of them, by their roots alone
+	Error   string `json:"error,omitempty"`
+}
+
+// Skipped is something that could not be compared or repaired, and why.
+type Skipped struct {
+	Stripe    string `json:"stripe"`
+	Partition string `json:"partition,omitempty"`
+	Bucket    string `json:"bucket,omitempty"`
+	Space     string `json:"space,omitempty"`
+	Key       string `json:"key,omitempty"`
+	Why       string `json:"why"`
+}
+
+// Clean is how far a stripe's documents are known to be equal to another member's.
+type Clean struct {
+	Stripe   string `json:"stripe"`
+	Sick     string `json:"sick,omitempty"`
+	Position string `json:"position"` // the lowest of its partitions'
+	Buckets  int    `json:"buckets"`  // that it has
+	// Verified counts the buckets of partitions that were compared equal, at whatever
+	// position, in this or an earlier run.
+	Verified   int              `json:"verified_buckets"`
+	Partitions []CleanPartition `json:"partitions"`
+}
+
+// CleanPartition is how far a partition is known to be equal to another member's.
+type CleanPartition struct {
+	Partition string     `json:"partition"`
+	Position  string     `json:"position"`
+	At        *time.Time `json:"at"`      // of the comparison; null for never
+	Against   string     `json:"against"` // the member
+	Lagging   int        `json:"lagging"` // buckets that were not comparable in the last round
+}
+
+// Heal is the healing of one sick stripe.
+type Heal struct {
+	Stripe    string     `json:"stripe"`
+	Sick      string     `json:"sick"`
+	Phase     HealPhase  `json:"phase"`
+	Peer      string     `json:"peer"` // that is pulled from
+	Began     *time.Time `json:"began"`
+	Buckets   int        `json:"buckets"`
+	Verified  int        `json:"verified_buckets"` // equal to the peer's by now
+	Documents uint64     `json:"documents"`        // pulled
+	Bytes     uint64     `json:"bytes"`            // of them
+	ETA       *time.Time `json:"eta"`              // null while it cannot be told
+	Why       string     `json:"why,omitempty"`    // what it waits for, or why the last try failed
+	Tries     int        `json:"tries"`
+}
+
+// HealPhase is what a healing is at.
+type HealPhase string
+
+// The phases.
+const (
+	HealWaiting HealPhase = "waiting" // for its turn, for a healthy member, or for the end of a pause
+	HealPulling HealPhase = "pulling" // buckets are made equal
+	HealOpening HealPhase = "opening" // the host opens the log
+)
+
+// ScrubState is what the scrub is at.
+type ScrubState struct {
+	Every     string        `json:"every"` // the time in which everything is read once; "" for never
+	Pass      ScrubProgress `json:"pass"`
+	LastEnded *time.Time    `json:"last_ended"` // of the last whole pass; null for never
+	Last      *ScrubResult  `json:"last"`
+}
+
+// ScrubProgress is how far a scrub is.
+type ScrubProgress struct {
+	Began     *time.Time `json:"began"` // null before the first bucket
+	Buckets   int        `json:"buckets"`
+	Read      int        `json:"read_buckets"`
+	Documents uint64     `json:"documents"`
+	Bytes     uint64     `json:"bytes"`
+	Damaged   uint64     `json:"damaged"`
+	Mended    uint64     `json:"mended_digests"`
+	ETA       *time.Time `json:"eta"`
+}
+
+// ScrubResult is what a scrub found.
+type ScrubResult struct {
+	ScrubProgress
+	Findings []ScrubFinding `json:"findings"` // the first 1000
+}
+
+// ScrubFinding is a document whose copy is damaged.
+type ScrubFinding struct {
+	Space    string `json:"space"`
+	Key      string `json:"key"`
+	Why      string `json:"why"`
+	Repaired bool   `json:"repaired"`
+	From     string `json:"from,omitempty"` // the member whose copy is here now
+}
