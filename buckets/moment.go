@@ -1,0 +1,91 @@
+package buckets
+
+import (
+	"errors"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"trireme/internal/contract"
+	"trireme/internal/digest"
+	"trireme/internal/layout"
+	"trireme/internal/position"
+)
+
+// ErrAbsent is the error of a document that is not in the store, not even as a
+// tombstone.
+var ErrAbsent = errors.New("no such document")
+
+// A DocState is what a store keeps of a document, without its texts.
+type DocState struct {
+	Key         contract.Key
+	Position    position.Position // of the last change that touched it; zero: absent
+	Incarnation position.Position
+	Head        int32
+	Digest      digest.Digest
+	Live        bool // false with a position: a tombstone
+	Marked      bool // being deleted
+	// Damaged says why this copy counts for nothing, empty when nothing is wrong
+	// with it as far as was read. Where the state row itself cannot be read, only
+	// Key is set beside it.
+	Damaged string
+}
+
+// A Moment is the store as it stood when the replica stood at one position of
+// its log. Everything read from one Moment fits together. It holds up the
+// reclaiming of disk space, so it should live for minutes at most. Close it
+// before the store.
+type Moment struct {
+	replica *Replica
+	snap    *pebble.Snapshot
+	applied Applied
+	horizon position.Position
+}
+
+var errNotBuilt = errors.New("not built yet")
+
+// Moment returns the present moment. It waits for a record that is being
+// applied.
+func (r *Replica) Moment() (*Moment, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return &Moment{replica: r, snap: r.store.db.NewSnapshot(), applied: r.Applied(), horizon: r.horizon()}, nil
+}
+
+// Close lets go of the moment.
+func (m *Moment) Close() { _ = m.snap.Close() } // it only drops a reference
+
+// Applied tells how far the replica had come.
+func (m *Moment) Applied() Applied { return m.applied }
+
+// Position is that of the last record applied; sequence 0 for none.
+func (m *Moment) Position() position.Position {
+	return position.Position{Birth: m.replica.birth, Seq: m.applied.Seq}
+}
+
+// Horizon is the position up to which tombstones had been released.
+func (m *Moment) Horizon() position.Position { return m.horizon }
+
+// Index lists the documents and tombstones of a bucket in the order of their
+// names, at most limit of them that come after the given key (the zero key: from
+// the first). It reads state rows only: DocState.Damaged tells of a row that
+// cannot be read, of a copy that says itself that it is damaged, and of damage
+// that was noticed before.
+func (m *Moment) Index(b layout.Bucket, after contract.Key, limit int) (docs []DocState, more bool, err error) {
+	return nil, false, errNotBuilt
+}
+
+// Document reads one document with all its rows and checks it. A document that is
+// absent has a zero Position; one that fails its check says why in Damaged.
+func (m *Moment) Document(k contract.Key) (DocState, error) { return DocState{}, errNotBuilt }
+
+// Image reads one document or tombstone whole. It fails with [ErrAbsent], and with
+// [ErrDamaged] when the document fails its check: a damaged copy is never sent.
+func (m *Moment) Image(k contract.Key) (*Image, error) { return nil, errNotBuilt }
+
+// Images reads the documents and tombstones of a bucket that come after the given
+// key, in the order of their names, which costs a fraction of asking for each.
+// Where one is damaged, visit gets no image but an error that is [ErrDamaged],
+// with the key. It ends early with the error that visit returns.
+func (m *Moment) Images(b layout.Bucket, after contract.Key, visit func(k contract.Key, im *Image, damaged error) error) error {
+	return errNotBuilt
+}
