@@ -117,7 +117,7 @@ func (r *Replica) applyRecord(t *tx, body []byte, now Applied, next *Applied) er
 	case rec.Prev != now.Chain:
 		t.skip(RecordSkipped, contract.Key{}, fmt.Errorf("the record follows chain %v, the log has %v", rec.Prev, now.Chain))
 		return nil
-	case rec.Kind == record.Batch && rec.Epoch != now.Epoch:
+	case rec.Kind != record.Claim && rec.Epoch != now.Epoch:
 		t.skip(RecordSkipped, contract.Key{}, fmt.Errorf("the record is of epoch %v, the log is in %v", rec.Epoch, now.Epoch))
 		return nil
 	}

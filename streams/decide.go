@@ -38,7 +38,7 @@ func fateOf(expected uint64, body []byte, seq uint64, got []byte) fate {
 func continues(chain digest.Chain, body []byte) bool {
 	line, _, _ := bytes.Cut(body[:min(len(body), 256)], []byte("\r\n"))
 	words := bytes.Fields(line)
-	at := map[string]int{"CLAIM": 3, "BATCH": 4} // see internal/record
+	at := map[string]int{"CLAIM": 3, "BATCH": 4, "RELEASE": 4} // see internal/record
 	if len(words) == 0 {
 		return false
 	}

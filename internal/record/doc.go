@@ -12,6 +12,12 @@
 //	{"x":2}\r\n
 //	{"x":1}\r\n
 //
+// The other records are a line each: a claim, by which a host takes the log
+// over, and a release, by which the owner lets tombstones go:
+//
+//	CLAIM 1 <time> <prev> <host> <boot> <layout>\r\n
+//	RELEASE 1 <epoch> <time> <prev> <horizon>\r\n
+//
 // A record holds at most one change per document, so a document and a position
 // name a change. docs/formats.md has every line and the rules of escaping.
 //

@@ -182,6 +182,15 @@ func (f *fields) position(name string) position.Position {
 	return f.parsePosition(name, f.word(name))
 }
 
+// horizon reads a position that is not zero.
+func (f *fields) horizon() position.Position {
+	p := f.position("horizon")
+	if p.IsZero() {
+		f.fail("horizon %v is not a position in a log", p)
+	}
+	return p
+}
+
 func (f *fields) parsePosition(name, word string) position.Position {
 	p, err := position.Parse(word)
 	if err != nil || p.IsZero() && name == "incarnation" || p.Seq > math.MaxInt64 {

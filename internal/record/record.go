@@ -15,13 +15,14 @@ const Version = 1
 // maxLayout is the highest layout version: JSON numbers are exact up to it.
 const maxLayout = 1 << 53
 
-// Kind tells the two records apart.
+// Kind tells the records apart.
 type Kind uint8
 
 // The kinds of record.
 const (
-	Batch Kind = iota + 1 // changes committed by the owner of an epoch
-	Claim                 // a host takes the ownership: its position is the new epoch
+	Batch   Kind = iota + 1 // changes committed by the owner of an epoch
+	Claim                   // a host takes the ownership: its position is the new epoch
+	Release                 // the owner of an epoch lets the tombstones up to a position go
 )
 
 // A Record is one message of a stripe's log.
@@ -30,8 +31,9 @@ type Record struct {
 	Time int64        // Unix milliseconds at the owner; never less than the record before says
 	Prev digest.Chain // the chain of the log before this record
 
-	Epoch   position.Position // of a batch: the claim it was written under
+	Epoch   position.Position // of a batch or a release: the claim it was written under
 	Changes []Change          // of a batch; none makes a barrier
+	Horizon position.Position // of a release: the highest position of a tombstone that goes
 
 	Host   string // of a claim: who claims
 	Boot   string // of a claim: which run of that host's process
@@ -47,6 +49,17 @@ func AppendClaim(b []byte, r *Record) []byte {
 	b = appendToken(b, r.Host)
 	b = appendToken(b, r.Boot)
 	b = appendInt(append(b, ' '), int64(r.Layout))
+	return append(b, crlf...)
+}
+
+// AppendRelease appends the bytes of a release.
+func AppendRelease(b []byte, r *Record) []byte {
+	b = append(b, "RELEASE "...)
+	b = appendInt(b, Version)
+	b = r.Epoch.Append(append(b, ' '))
+	b = appendInt(append(b, ' '), r.Time)
+	b = append(append(b, ' '), r.Prev.String()...)
+	b = r.Horizon.Append(append(b, ' '))
 	return append(b, crlf...)
 }
 
@@ -103,28 +116,52 @@ func Parse(body []byte) (Record, error) {
 	switch verb {
 	case "BATCH":
 		r.Kind = Batch
-		r.Epoch = f.position("epoch")
 	case "CLAIM":
 		r.Kind = Claim
+	case "RELEASE":
+		r.Kind = Release
 	default:
-		return Record{}, fmt.Errorf("record: verb %.16q, want BATCH or CLAIM", verb)
+		return Record{}, fmt.Errorf("record: verb %.16q, want BATCH, CLAIM or RELEASE", verb)
+	}
+	if r.Kind != Claim {
+		r.Epoch = f.position("epoch")
 	}
 	r.Time = f.integer("time")
 	r.Prev = f.chain("prev")
-	if r.Kind == Claim {
+	if err := p.rest(&r, &f); err != nil {
+		return Record{}, fmt.Errorf("record: %w", err)
+	}
+	return r, nil
+}
+
+// rest reads what follows the words that the kinds have in common.
+func (p *parser) rest(r *Record, f *fields) error {
+	var err error
+	switch r.Kind {
+	case Batch:
+		return p.batch(r, f)
+	case Claim:
 		r.Host, r.Boot = f.token("host"), f.token("boot")
 		r.Layout = f.size("layout", maxLayout)
-		if err := p.end(f.end()); err != nil {
-			return Record{}, fmt.Errorf("record: claim: %w", err)
+		if err = p.end(f.end()); err != nil {
+			err = fmt.Errorf("claim: %w", err)
 		}
-		return r, nil
+	case Release:
+		r.Horizon = f.horizon()
+		if err = p.end(f.end()); err != nil {
+			err = fmt.Errorf("release: %w", err)
+		}
 	}
-	n, size := f.size("changes", len(body)), f.size("bytes", len(body))
+	return err
+}
+
+func (p *parser) batch(r *Record, f *fields) error {
+	n, size := f.size("changes", len(p.body)), f.size("bytes", len(p.body))
 	if err := f.end(); err != nil {
-		return Record{}, fmt.Errorf("record: batch: %w", err)
+		return fmt.Errorf("batch: %w", err)
 	}
 	if size != p.left() {
-		return Record{}, fmt.Errorf("record: batch says %d bytes of changes, %d follow", size, p.left())
+		return fmt.Errorf("batch says %d bytes of changes, %d follow", size, p.left())
 	}
 	if n > 0 {
 		r.Changes = make([]Change, 0, min(n, 1+size/minFrame))
@@ -132,13 +169,13 @@ func Parse(body []byte) (Record, error) {
 	for i := range n {
 		r.Changes = append(r.Changes, Change{})
 		if err := p.change(&r.Changes[i]); err != nil {
-			return Record{}, fmt.Errorf("record: change %d of %d: %w", i+1, n, err)
+			return fmt.Errorf("change %d of %d: %w", i+1, n, err)
 		}
 	}
 	if err := p.end(nil); err != nil {
-		return Record{}, fmt.Errorf("record: batch: %w", err)
+		return fmt.Errorf("batch: %w", err)
 	}
-	return r, nil
+	return nil
 }
 
 func appendInt(b []byte, n int64) []byte { return strconv.AppendInt(b, n, 10) }

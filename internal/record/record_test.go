@@ -45,6 +45,7 @@ func samples() []sample {
 	return []sample{
 		{"a host claims the stripe", Record{Kind: Claim, Time: 1760000000000, Host: "h1", Boot: "6f9a2c", Layout: 3}},
 		{"a barrier: a batch that changes nothing", batch()},
+		{"tombstones are released", Record{Kind: Release, Time: 1760000000123, Prev: prev, Epoch: epoch, Horizon: position.Position{Birth: 1, Seq: 5}}},
 		{"a document is created", batch(Change{Verb: Init, Key: chat, ID: "r-1", Writer: "node-a", Updates: []contract.Update{created}})},
 		{"two documents change", batch(
 			Change{Verb: Patch, Key: chat, ID: "r-2", Writer: "node-a", Incarnation: birth, Updates: []contract.Update{sent}},
@@ -83,8 +84,11 @@ func samples() []sample {
 
 // encode writes a record the way its owner does.
 func encode(r *Record) []byte {
-	if r.Kind == Claim {
+	switch r.Kind {
+	case Claim:
 		return AppendClaim(nil, r)
+	case Release:
+		return AppendRelease(nil, r)
 	}
 	var b Builder
 	for i := range r.Changes {
@@ -146,6 +150,7 @@ func TestExactBytes(t *testing.T) {
 		want   string
 	}{
 		{"claim", Record{Kind: Claim, Time: -5, Prev: prev, Host: "h 1", Boot: "", Layout: 12}, "CLAIM 1 -5 " + chain + " h%201 % 12\r\n"},
+		{"release", Record{Kind: Release, Time: 7, Prev: prev, Epoch: epoch, Horizon: position.Position{Birth: 2, Seq: 40}}, "RELEASE 1 2-41 7 " + chain + " 2-40\r\n"},
 		{"barrier", Record{Kind: Batch, Time: 5, Prev: prev, Epoch: epoch}, "BATCH 1 2-41 5 " + chain + " 0 0\r\n"},
 		{
 			"patch",

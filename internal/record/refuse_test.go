@@ -8,6 +8,7 @@ import (
 const (
 	zeroChain = "00000000000000000000000000000000"
 	claimLine = "CLAIM 1 0 " + zeroChain + " h b 0\r\n"
+	release   = "RELEASE 1 1-3 0 " + zeroChain + " 1-2\r\n"
 	header    = "BATCH 1 1-1 0 " + zeroChain + " "
 	update    = "+ 1 1 Internal - - 0 0 0 0 2 2\r\n\r\n{}\r\n{}\r\n"
 )
@@ -22,7 +23,7 @@ func TestParseRefuses(t *testing.T) {
 		{"nothing", "", "does not end"},
 		{"half a header", claimLine[:20], "does not end"},
 		{"no carriage return", strings.ReplaceAll(claimLine, "\r", ""), "does not end"},
-		{"another verb", strings.Replace(claimLine, "CLAIM", "CLAMS", 1), "want BATCH or CLAIM"},
+		{"another verb", strings.Replace(claimLine, "CLAIM", "CLAMS", 1), "want BATCH, CLAIM or RELEASE"},
 		{"a later version", strings.Replace(claimLine, " 1 ", " 2 ", 1), "upgrade"},
 		{"no version", "CLAIM\r\n", "version"},
 		{"bytes after a claim", claimLine + "x", "left over"},
@@ -37,6 +38,14 @@ func TestParseRefuses(t *testing.T) {
 		{"an upper-case chain", strings.Replace(claimLine, "000 h", "0AB h", 1), "prev"},
 		{"an epoch without birth", strings.Replace(header, "1-1", "11", 1) + "0 0\r\n", "epoch"},
 		{"an epoch beyond any stream", strings.Replace(header, "1-1", "1-9223372036854775808", 1) + "0 0\r\n", "epoch"},
+		{"bytes after a release", release + "x", "release: 1 bytes are left over"},
+		{"a release of nothing", strings.Replace(release, "1-2", "0-0", 1), "horizon"},
+		{"a release without a horizon", strings.Replace(release, " 1-2", "", 1), "horizon is missing"},
+		{"a release with two", strings.Replace(release, "1-2", "1-2 1-2", 1), "unexpected words"},
+		{"a horizon that is no position", strings.Replace(release, "1-2", "12", 1), "horizon"},
+		{"a horizon with a leading zero", strings.Replace(release, "1-2", "1-02", 1), "horizon"},
+		{"a horizon beyond any stream", strings.Replace(release, "1-2", "1-9223372036854775808", 1), "horizon"},
+		{"a release without an epoch", strings.Replace(release, " 1-3", "", 1), "epoch"},
 		{"fewer bytes than announced", header + "0 1\r\n", "1 bytes of changes, 0 follow"},
 		{"more bytes than announced", header + "0 0\r\nx", "0 bytes of changes, 1 follow"},
 		{"more changes than announced", header + "0 21\r\nDELETE s k - - mark\r\n", "left over"},
@@ -82,6 +91,7 @@ func TestParseRefuses(t *testing.T) {
 func TestParseTakesWhatTheRefusalsBreak(t *testing.T) {
 	for _, body := range []string{
 		claimLine,
+		release,
 		header + "0 0\r\n",
 		batchOf("DELETE s k - - mark\r\n"),
 		batchOf("INIT s k - - 1 42\r\n" + update),

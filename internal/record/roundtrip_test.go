@@ -82,13 +82,19 @@ func anyChange(t *rapid.T) Change {
 func anyRecord(t *rapid.T) Record {
 	r := Record{Kind: Batch, Time: rapid.Int64().Draw(t, "time")}
 	copy(r.Prev[:], rapid.SliceOfN(rapid.Byte(), len(digest.Chain{}), -1).Draw(t, "prev"))
-	if rapid.IntRange(0, 9).Draw(t, "kind") == 0 {
+	kind := rapid.IntRange(0, 9).Draw(t, "kind")
+	if kind == 0 {
 		r.Kind = Claim
 		r.Host, r.Boot = word().Draw(t, "host"), word().Draw(t, "boot")
 		r.Layout = rapid.IntRange(0, maxLayout).Draw(t, "layout")
 		return r
 	}
 	r.Epoch = anyPosition(t)
+	if kind == 1 {
+		r.Kind = Release
+		r.Horizon = rapid.Custom(anyPosition).Filter(func(p position.Position) bool { return !p.IsZero() }).Draw(t, "horizon")
+		return r
+	}
 	if n := rapid.IntRange(0, 4).Draw(t, "changes"); n > 0 {
 		r.Changes = rapid.SliceOfN(rapid.Custom(anyChange), n, n).Draw(t, "change")
 	}
