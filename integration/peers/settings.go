@@ -49,12 +49,12 @@ const (
 
 func parseFlags(args []string, stderr io.Writer) (settings, error) {
 	s := settings{clients: []int{1, 16, 64, 256, 1000}}
-	perHost, stripes := []int{2}, []int(nil)
+	perHost, stripes := []int{1}, []int(nil)
 	f := flag.NewFlagSet("peers", flag.ContinueOnError)
 	f.SetOutput(stderr)
 	f.IntVar(&s.hosts, "hosts", 3, "`number` of hosts, members and servers: 3, or 1 to try things out")
 	f.Func("clients", "`list` of how many clients ask at once (1,16,64,256,1000)", numbers(&s.clients))
-	f.Func("stripes-per-host", "`list` of how many stripes each host leads (2); bare JetStream has as many streams", numbers(&perHost))
+	f.Func("stripes-per-host", "`list` of how many stripes each host leads (1); bare JetStream has as many streams", numbers(&perHost))
 	f.Func("stripes", "`list` of how many stripes there are in all, instead of --stripes-per-host", numbers(&stripes))
 	f.DurationVar(&s.warm, "warm", 2*time.Second, "how long the clients ask before the clock starts")
 	f.DurationVar(&s.turn, "turn", 5*time.Second, "how long each measurement takes")

@@ -9,11 +9,11 @@ import (
 
 func TestFlags(t *testing.T) {
 	for args, want := range map[string]struct{ stripes, clients []int }{
-		"":                                {[]int{6}, []int{1, 16, 64, 256, 1000}},
+		"":                                {[]int{3}, []int{1, 16, 64, 256, 1000}},
 		"--stripes-per-host 1,2,4":        {[]int{3, 6, 12}, []int{1, 16, 64, 256, 1000}},
 		"--stripes 64 --clients 7":        {[]int{64}, []int{7}},
 		"--hosts 1 --stripes-per-host 4":  {[]int{1}, []int{1, 16, 64, 256, 1000}},
-		"--only etcd,trireme --clients 9": {[]int{6}, []int{9}},
+		"--only etcd,trireme --clients 9": {[]int{3}, []int{9}},
 	} {
 		s, err := parseFlags(strings.Fields(args), io.Discard)
 		if err != nil || !slices.Equal(s.stripes, want.stripes) || !slices.Equal(s.clients, want.clients) {
@@ -32,7 +32,7 @@ func TestFlags(t *testing.T) {
 
 func TestWhoTakesPart(t *testing.T) {
 	for args, want := range map[string]string{
-		"":                              "trireme/6 etcd jetstream/6",
+		"":                              "trireme/3 etcd jetstream/3",
 		"--stripes-per-host 1,2":        "trireme/3 trireme/6 etcd jetstream/3 jetstream/6",
 		"--only etcd":                   "etcd",
 		"--only jetstream --stripes 64": "jetstream/64",

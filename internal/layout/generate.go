@@ -7,7 +7,7 @@ import (
 
 // What a [Plan] takes when it does not say.
 const (
-	DefaultStripesPerHost = 2
+	DefaultStripesPerHost = 1
 	DefaultPartitions     = 64
 )
 
@@ -16,7 +16,7 @@ const (
 type Plan struct {
 	Version        uint64 // 1 when it is 0
 	Hosts          []Host // at least as many as replicas
-	StripesPerHost int    // stripes that each host leads: 2 when it is 0
+	StripesPerHost int    // stripes that each host leads: 1 when it is 0
 	Stripes        int    // stripes in all, instead of StripesPerHost
 	Replicas       int    // 1, 3 or 5; when it is 0, 3 on three hosts or more, else 1
 	Partitions     int    // 64 when it is 0; at least one for each stripe

@@ -18,16 +18,34 @@ func hosts(n int) (list []Host) {
 	return list
 }
 
-// The layout that most will run, as people see it.
+// stripesOf tells the stripes of a layout as people see them.
+func stripesOf(l Layout) (told []string) {
+	for _, s := range l.Stripes {
+		told = append(told, fmt.Sprintf("%s/%d %v %d", s.Name, s.Birth, s.Hosts, len(l.PartitionsOf(s.Name))))
+	}
+	return told
+}
+
+// The layout that most will run.
 func TestGenerateThreeHosts(t *testing.T) {
 	l, err := Generate(Plan{Hosts: hosts(3)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []string
-	for _, s := range l.Stripes {
-		got = append(got, fmt.Sprintf("%s/%d %v %d", s.Name, s.Birth, s.Hosts, len(l.PartitionsOf(s.Name))))
+	got := stripesOf(l)
+	want := []string{"s1/1 [h1 h2 h3] 22", "s2/2 [h2 h3 h1] 21", "s3/3 [h3 h2 h1] 21"}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("stripes\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
+}
+
+// With two stripes each, the load of a dead host goes to both others.
+func TestGenerateRainbow(t *testing.T) {
+	l, err := Generate(Plan{Hosts: hosts(3), StripesPerHost: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := stripesOf(l)
 	want := []string{
 		"s1/1 [h1 h2 h3] 11", "s2/2 [h2 h3 h1] 11", "s3/3 [h3 h2 h1] 11",
 		"s4/4 [h1 h3 h2] 11", "s5/5 [h2 h1 h3] 10", "s6/6 [h3 h1 h2] 10",
@@ -232,7 +250,7 @@ func TestGenerateRefuses(t *testing.T) {
 		"partitions: 16385":               {Hosts: hosts(2), Partitions: 16385},
 		"hosts[1].nats: is empty":         {Hosts: []Host{hostAt("h1", 1), {Name: "h2"}}},
 		"hosts[1].name: h1 is that of":    {Hosts: []Host{hostAt("h1", 1), hostAt("h1", 2)}},
-		"stripes: 6 for 4 partitions, so": {Hosts: hosts(3), Partitions: 4},
+		"stripes: 6 for 4 partitions, so": {Hosts: hosts(3), StripesPerHost: 2, Partitions: 4},
 	} {
 		if _, err := Generate(p); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %q", p, err, want)
