@@ -21,7 +21,8 @@ const (
 // hostSubjects are what operators ask hosts: their status.
 const hostSubjects = "trireme.v1.>"
 
-// A call is one subject of the JetStream API that clients reach by way of an export.
+// A call is one subject in the account of the logs that clients reach by way of an
+// export: of the JetStream API, or of what hosts ask one another.
 type call struct {
 	subject string
 	stream  bool // it may be answered by several messages
@@ -44,6 +45,28 @@ var readCalls = []call{
 var viewCalls = []call{
 	{"$JS.API.CONSUMER.MSG.NEXT.*.*", true},
 	{"$JS.API.CONSUMER.DELETE.*.*", false},
+}
+
+// repairCalls are how hosts compare and fetch documents, and operators look at them.
+// They change nothing.
+var repairCalls = []call{
+	{"trireme.repair.*.roots", false},
+	{"trireme.repair.*.buckets", false},
+	{"trireme.repair.*.index", false},
+	{"trireme.repair.*.document", false},
+	{"trireme.repair.*.documents", true},
+	{"trireme.repair.*.credit", false}, // is not answered
+}
+
+// repairService is the name under which `nats service` finds who answers repairCalls.
+const repairService = "trireme-repair"
+
+// discoveryCalls are those of micro services, for the one service in the account of the
+// logs. Clients may publish them in any case.
+var discoveryCalls = []call{
+	{"$SRV.*", true},
+	{"$SRV.*." + repairService, true},
+	{"$SRV.*." + repairService + ".*", false},
 }
 
 // ackSubjects is where `nats stream view` sends acknowledgements. They are allowed only
@@ -111,7 +134,7 @@ func (c config) renderMappings(line func(string, ...any)) {
 	line("    }")
 }
 
-func calls() []call { return append(append([]call(nil), readCalls...), viewCalls...) }
+func calls() []call { return slices.Concat(readCalls, viewCalls, repairCalls, discoveryCalls) }
 
 func (c call) responses() string {
 	if c.stream {
@@ -134,7 +157,7 @@ func permissions(role Role) string {
 		publish = append(publish, c.subject)
 	}
 	if role == RoleOperator {
-		for _, c := range viewCalls {
+		for _, c := range slices.Concat(viewCalls, repairCalls) {
 			publish = append(publish, c.subject)
 		}
 		publish = append(publish, hostSubjects, gateSubject, ackSubjects)
