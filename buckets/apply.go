@@ -24,6 +24,7 @@ type tx struct {
 	buckets map[layout.Bucket]BucketState
 	changed map[contract.Key]struct{}
 	heads   []changedHead
+	gone    [][]byte // place.common of the documents that are released
 	skipped uint64
 
 	row     []byte // what put writes
@@ -40,7 +41,7 @@ func (t *tx) begin(p position.Position) {
 	t.batch, t.pos, t.skipped = t.store.db.NewBatch(), p, 0
 	clear(t.buckets)
 	clear(t.changed)
-	t.heads = t.heads[:0]
+	t.heads, t.gone = t.heads[:0], t.gone[:0]
 }
 
 func (t *tx) put(key, content []byte) error {
@@ -220,12 +221,26 @@ func (t *tx) deleteEntries(p *place) error {
 	return t.batch.DeleteRange(entries, prefixEnd(entries), nil)
 }
 
+// bucket is a bucket as the record leaves it so far.
+func (t *tx) bucket(of layout.Bucket) BucketState {
+	if b, ok := t.buckets[of]; ok {
+		return b
+	}
+	return t.store.digests.get(of)
+}
+
+// touch notes that the record has changed the bucket. One that images have
+// brought further stays there.
+func (t *tx) touch(of layout.Bucket, b BucketState) {
+	if b.Position.Less(t.pos) {
+		b.Position = t.pos
+	}
+	t.buckets[of] = b
+}
+
 // putState writes the document's row and moves its bucket's digest.
 func (t *tx) putState(p *place, before *head, state *document.State) (head, error) {
-	b, ok := t.buckets[p.bucket]
-	if !ok {
-		b = t.store.digests.get(p.bucket)
-	}
+	b := t.bucket(p.bucket)
 	key := p.state()
 	t.scratch = state.AppendBinary(t.scratch[:0])
 	after := head{state: *state, digest: documentDigest(key, t.scratch), stored: true}
@@ -233,9 +248,8 @@ func (t *tx) putState(p *place, before *head, state *document.State) (head, erro
 		b.Digest = b.Digest.Sub(before.digest)
 	}
 	b.Digest = b.Digest.Add(after.digest)
-	b.Position = t.pos
-	t.buckets[p.bucket] = b
-	return after, t.put(key, t.scratch)
+	t.touch(p.bucket, b)
+	return after, errors.Join(t.put(key, t.scratch), setTombstone(t.batch, p, &before.state, state))
 }
 
 func (t *tx) putBuckets() error {

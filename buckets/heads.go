@@ -109,6 +109,18 @@ func (c *headCache) drop(common string) *idSet {
 	return ids
 }
 
+// forget drops documents that are gone.
+func (c *headCache) forget(gone [][]byte) {
+	if c.limit == 0 || len(gone) == 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, common := range gone {
+		c.drop(string(common))
+	}
+}
+
 // head finds the state of a document, in memory or on disk.
 func (s *Store) head(p *place) (head, error) {
 	if h, ok := s.heads.get(p); ok {

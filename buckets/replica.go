@@ -22,6 +22,8 @@ type Applied struct {
 	Chain digest.Chain      // of the log up to it
 	Epoch position.Position // of the last claim up to it
 	Time  int64             // the highest time in the log up to it, Unix milliseconds
+	// Horizon: the tombstones of this log at or below it have been released.
+	Horizon position.Position
 }
 
 // A Replica is the part of a store that belongs to one stripe. Records are
@@ -92,7 +94,7 @@ func (r *Replica) Apply(seq uint64, body []byte) error {
 	t := &r.tx
 	t.begin(position.Position{Birth: r.birth, Seq: seq})
 	defer t.batch.Close()
-	next := Applied{Seq: seq, Chain: now.Chain.Next(body), Epoch: now.Epoch, Time: now.Time}
+	next := Applied{Seq: seq, Chain: now.Chain.Next(body), Epoch: now.Epoch, Time: now.Time, Horizon: now.Horizon}
 	if err := r.applyRecord(t, body, now, &next); err != nil {
 		return fmt.Errorf("apply record %d of stripe %s: %w", seq, r.stripe, err)
 	}
@@ -102,6 +104,7 @@ func (r *Replica) Apply(seq uint64, body []byte) error {
 	}
 	r.store.digests.set(t.buckets)
 	r.store.heads.put(t.heads)
+	r.store.heads.forget(t.gone)
 	r.skipped.Add(t.skipped)
 	r.applied.Store(&next)
 	return nil
@@ -120,14 +123,21 @@ func (r *Replica) applyRecord(t *tx, body []byte, now Applied, next *Applied) er
 	case rec.Kind != record.Claim && rec.Epoch != now.Epoch:
 		t.skip(RecordSkipped, contract.Key{}, fmt.Errorf("the record is of epoch %v, the log is in %v", rec.Epoch, now.Epoch))
 		return nil
+	case rec.Kind == record.Release && (rec.Horizon.Birth != r.birth || !rec.Horizon.Less(t.pos)):
+		t.skip(RecordSkipped, contract.Key{}, fmt.Errorf("the horizon %v is no place in the log before the release at %v", rec.Horizon, t.pos))
+		return nil
 	}
 	next.Time = max(now.Time, rec.Time)
 	t.time = next.Time
-	if rec.Kind == record.Claim {
+	switch rec.Kind {
+	case record.Claim:
 		next.Epoch = t.pos
-		return nil
+	case record.Release:
+		next.Horizon, err = t.release(now.Horizon, rec.Horizon)
+	default:
+		err = t.changes(rec.Changes)
 	}
-	return t.changes(rec.Changes)
+	return err
 }
 
 func (r *Replica) key() []byte { return append([]byte{tableStripe}, r.stripe...) }
@@ -136,7 +146,8 @@ func (a Applied) append(b []byte, birth uint32) []byte {
 	b = position.Position{Birth: birth, Seq: a.Seq}.AppendBinary(b)
 	b = append(b, a.Chain[:]...)
 	b = a.Epoch.AppendBinary(b)
-	return binary.BigEndian.AppendUint64(b, uint64(a.Time))
+	b = binary.BigEndian.AppendUint64(b, uint64(a.Time))
+	return a.Horizon.AppendBinary(b)
 }
 
 // load reads where the replica stands; one that is not in the store stands at
@@ -149,7 +160,8 @@ func (r *Replica) load(from pebble.Reader) (birth uint32, a Applied, err error) 
 	if content == nil {
 		return r.birth, a, nil
 	}
-	if len(content) != position.Size+len(a.Chain)+position.Size+8 {
+	const withoutHorizon = position.Size + len(a.Chain) + position.Size + 8 // how rows were before there were releases
+	if len(content) != withoutHorizon && len(content) != withoutHorizon+position.Size {
 		return 0, a, fmt.Errorf("stripe row of %d bytes: %w", len(content), ErrDamaged)
 	}
 	p, rest := position.FromBinary(content), content[position.Size:]
@@ -158,5 +170,8 @@ func (r *Replica) load(from pebble.Reader) (birth uint32, a Applied, err error) 
 	rest = rest[len(a.Chain):]
 	a.Epoch = position.FromBinary(rest)
 	a.Time = int64(binary.BigEndian.Uint64(rest[position.Size:]))
+	if len(content) > withoutHorizon {
+		a.Horizon = position.FromBinary(content[withoutHorizon:])
+	}
 	return p.Birth, a, nil
 }

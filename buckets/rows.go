@@ -15,17 +15,18 @@ import (
 
 // The first byte of every key is the table. docs/formats.md describes the rows.
 const (
-	tableFormat   = 'F' // the version of these formats
-	tableStripe   = 'a' // stripe name -> applied position, chain, epoch, time
-	tableBucket   = 'b' // bucket -> digest and position
-	tableDocument = 'd' // document -> state
-	tableEntry    = 'e' // document, seq_end -> position, writer, request id, update
-	tableID       = 'i' // document, request id -> position, fingerprint, time
-	tableMarked   = 'm' // space, key of a document that is marked for deletion
-	tableName     = 'n' // space, key of a live document
-	tableBase     = 's' // document -> text of its base
+	tableFormat    = 'F' // the version of these formats
+	tableStripe    = 'a' // stripe name -> applied position, chain, epoch, time
+	tableBucket    = 'b' // bucket -> digest and position
+	tableDocument  = 'd' // document -> state
+	tableEntry     = 'e' // document, seq_end -> position, writer, request id, update
+	tableID        = 'i' // document, request id -> position, fingerprint, time
+	tableMarked    = 'm' // space, key of a document that is marked for deletion
+	tableName      = 'n' // space, key of a live document
+	tableBase      = 's' // document -> text of its base
+	tableTombstone = 't' // position, document that is a tombstone
 
-	tables = "Fabdeimns" // all of them
+	tables = "Fabdeimnst" // all of them
 )
 
 // ErrDamaged is the error of a row that fails its checksum or cannot be read.

@@ -14,7 +14,7 @@ import (
 
 // formatVersion is the version of everything on disk here. It only grows; a
 // store of a newer version is refused.
-const formatVersion = 1
+const formatVersion = 2
 
 // A Store holds the documents of one host. Its methods may be called from
 // several goroutines.
@@ -72,7 +72,8 @@ func pebbleOptions(opts Options, cache *pebble.Cache) *pebble.Options {
 	return o
 }
 
-// checkFormat reads the version of the formats, or writes it into a new store.
+// checkFormat reads the version of the formats, or writes it into a new store. An
+// older store is brought to it.
 func (s *Store) checkFormat() error {
 	key := []byte{tableFormat}
 	content, err := get(s.db, key)
@@ -80,10 +81,11 @@ func (s *Store) checkFormat() error {
 	case err != nil:
 		return fmt.Errorf("format version: %w", err)
 	case content == nil:
-		row := appendRow(nil, key, []byte{formatVersion})
-		return s.db.Set(key, row[len(key):], pebble.Sync)
+		return s.setFormat()
+	case bytes.Equal(content, []byte{1}):
+		return s.upgrade()
 	case !bytes.Equal(content, []byte{formatVersion}):
-		return fmt.Errorf("the store has format version %v, this program reads version %d: use the program that wrote it", content, formatVersion)
+		return fmt.Errorf("the store has format version %v, this program reads versions 1 to %d: use the program that wrote it", content, formatVersion)
 	}
 	return nil
 }

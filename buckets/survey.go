@@ -39,7 +39,7 @@ func (r *Replica) position() position.Position {
 }
 
 // horizon is the position up to which tombstones have been released.
-func (r *Replica) horizon() position.Position { return position.Position{} }
+func (r *Replica) horizon() position.Position { return r.Applied().Horizon }
 
 // append appends the states of a range of buckets; what is beyond the last
 // bucket is left out.

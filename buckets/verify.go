@@ -69,7 +69,7 @@ func (v *verifier) row(key, _ []byte, damaged error) error {
 
 // owners checks that every row of a document's tables belongs to a document.
 func (v *verifier) owners() {
-	for _, table := range []byte{tableEntry, tableID, tableMarked, tableName, tableBase} {
+	for _, table := range []byte{tableEntry, tableID, tableMarked, tableName, tableBase, tableTombstone} {
 		if rows, owned := v.rows[table], v.owned[table]; rows != owned {
 			v.fault(fmt.Errorf("table %q has %d rows, %d belong to documents: %w", table, rows, owned, ErrDamaged))
 		}
@@ -103,7 +103,7 @@ func (v *verifier) document(key, content []byte, damaged error) error {
 	p := placeOf(k)
 	for _, err := range []error{
 		v.chain(&p, &state), v.base(&p, &state), v.ids(&p, &state),
-		v.name(&p, tableName, state.Live), v.name(&p, tableMarked, state.Marked),
+		v.name(&p, tableName, state.Live), v.name(&p, tableMarked, state.Marked), v.tombstone(&p, &state),
 	} {
 		if err != nil {
 			v.fault(fmt.Errorf("document %q in space %q: %w", k.Key, k.Space, err))
@@ -194,7 +194,23 @@ func (v *verifier) name(p *place, table byte, want bool) error {
 	return err
 }
 
-// buckets compares the buckets' rows with the sums of the documents.
+// tombstone checks that a tombstone has its row.
+func (v *verifier) tombstone(p *place, state *document.State) error {
+	if !state.Tombstone() {
+		return nil
+	}
+	row, err := get(v.snap, p.tombstone(state.Position))
+	if row != nil {
+		v.owned[tableTombstone]++
+	}
+	if err == nil && row == nil {
+		err = fmt.Errorf("is not in the table of tombstones at %v: %w", state.Position, ErrDamaged)
+	}
+	return err
+}
+
+// buckets compares the buckets' rows with the sums of the documents. A bucket may
+// be at a higher position than its documents, at which others have been released.
 func (v *verifier) buckets() error {
 	kept := make([]BucketState, layout.Buckets)
 	err := scan(v.snap, []byte{tableBucket}, func(key, content []byte, damaged error) error {
@@ -206,7 +222,7 @@ func (v *verifier) buckets() error {
 		return nil
 	})
 	for b := range kept {
-		if kept[b] != v.computed[b] {
+		if kept[b].Digest != v.computed[b].Digest || kept[b].Position.Less(v.computed[b].Position) {
 			v.fault(fmt.Errorf("bucket %d is kept as %v, its documents have %v: %w", b, kept[b], v.computed[b], ErrDamaged))
 		}
 	}

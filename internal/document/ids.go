@@ -31,11 +31,15 @@ func (i *IDs) Forget(d digest.Digest) {
 	i.Sum = i.Sum.Sub(d)
 }
 
+// Past reports whether an id of a time is too old, at time now, to be remembered
+// for its age. A tombstone that is released forgets all of its ids, when all are.
+func Past(time, now int64) bool { return time < now-KeepIDsFor }
+
 // Forgettable tells how many ids, from the front, may go at time now. Times are
 // those of all ids of a document, oldest first, in Unix milliseconds of the log.
 func Forgettable(times []int64, now int64) int {
 	n := 0
-	for n < len(times)-KeepIDs && times[n] < now-KeepIDsFor {
+	for n < len(times)-KeepIDs && Past(times[n], now) {
 		n++
 	}
 	return n
