@@ -33,6 +33,10 @@ type Config struct {
 	Replicas int    // how many hosts hold the log; 0 means 1
 	MaxBytes int64  // bound of the log, used by [Create]; 0 means 1 GiB
 
+	// First is the sequence of the first record, used by [Create]; 0 means 1. A log
+	// that is made anew for stores that have applied records goes on after these.
+	First uint64
+
 	// Tags of the servers that may hold the log, used by [Create]; none on a
 	// single host.
 	Tags []string
@@ -85,6 +89,7 @@ func (c *Config) stream() jetstream.StreamConfig {
 		Duplicates:  duplicates,
 		AllowDirect: true,
 		DenyDelete:  true,
+		FirstSeq:    c.First,
 		Metadata: map[string]string{
 			metaFormat: strconv.Itoa(FormatVersion),
 			metaBirth:  strconv.FormatUint(uint64(c.Birth), 10),

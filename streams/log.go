@@ -47,7 +47,8 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Log, error) {
 }
 
 // Create makes the stripe's stream, or opens the one that is configured just so.
-// Only a caller who knows that the stripe has no documents may call it.
+// Only a caller who knows that the stripe has no documents may call it, or who sets
+// Config.First because all members' stores are known to stand before it.
 func Create(ctx context.Context, nc *nats.Conn, cfg Config) (*Log, error) {
 	return open(nc, cfg, func(js jetstream.JetStream) (jetstream.Stream, error) {
 		s, err := js.CreateStream(ctx, cfg.stream())

@@ -1,0 +1,33 @@
+package streams
+
+import (
+	"errors"
+	"testing"
+)
+
+// A log that is made anew for stores that have come to record 100 goes on at 101, and
+// to a store that has less it is trimmed.
+func TestLogGoesOn(t *testing.T) {
+	cfg := testConfig()
+	cfg.First = 101
+	l := createLog(t, startServer(t), cfg)
+	if st, err := l.State(t.Context()); err != nil || st.First != 101 || st.Last != 100 || st.Records() != 0 {
+		t.Fatalf("state %+v, %v; want it to begin at 101 and hold nothing", st, err)
+	}
+	for _, last := range []uint64{0, 99, 101} {
+		if _, err := l.Append(t.Context(), last, []byte("wrong")); !errors.Is(err, ErrRefused) {
+			t.Errorf("append after %d: %v, want it refused", last, err)
+		}
+	}
+	if seq, err := l.Append(t.Context(), 100, []byte("next")); err != nil || seq != 101 {
+		t.Fatalf("append after 100: %d, %v", seq, err)
+	}
+	st, err := l.State(t.Context())
+	if err != nil || st.First != 101 || st.Last != 101 {
+		t.Fatalf("state %+v, %v", st, err)
+	}
+	var trimmed *TrimmedError
+	if err := l.Read(t.Context(), 100, 101, func(uint64, []byte) error { return nil }); !errors.As(err, &trimmed) || trimmed.First != 101 {
+		t.Errorf("read from 100: %v, want it trimmed up to 101", err)
+	}
+}
