@@ -86,7 +86,7 @@ func (o *Owner) gather() []*item {
 	clear(o.batch)
 	o.batch = o.batch[:0]
 	for {
-		it := o.next(len(o.batch))
+		it := o.next()
 		if it == nil {
 			return o.batch
 		}
@@ -98,10 +98,15 @@ func (o *Owner) gather() []*item {
 	}
 }
 
-func (o *Owner) next(taken int) *item {
+// next takes what waits longest, if it goes into the batch.
+func (o *Owner) next() *item {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.queue.items) == 0 || !fits(taken, o.builder.Size(), o.queue.items[0].size, &o.cfg) {
+	if len(o.queue.items) == 0 {
+		return nil
+	}
+	first, taken := o.queue.items[0], len(o.batch)
+	if !fits(taken, o.builder.Size(), first.size, &o.cfg) || taken > 0 && !first.sharesRecord(o.batch[0]) {
 		return nil
 	}
 	return o.queue.pop()
@@ -208,14 +213,19 @@ func turnedAway(err error) error {
 	return contract.Errorf(contract.BufferFull, "%v", err)
 }
 
+// record is the batch as it stands in the log.
+func (o *Owner) record(batch []*item, now time.Time) []byte {
+	at := max(now.UnixMilli(), o.at.Time)
+	if h := batch[0].horizon; !h.IsZero() {
+		return record.AppendRelease(nil, &record.Record{Epoch: o.epoch, Time: at, Prev: o.at.Chain, Horizon: h})
+	}
+	return o.builder.Record(o.epoch, at, o.at.Chain)
+}
+
 // send appends the batch as one record.
 func (o *Owner) send(batch []*item) (*attempt, error) {
 	now := time.Now()
-	a := &attempt{
-		expected: o.at.Seq,
-		body:     o.builder.Record(o.epoch, max(now.UnixMilli(), o.at.Time), o.at.Chain),
-		items:    batch, changes: o.builder.Len(),
-	}
+	a := &attempt{expected: o.at.Seq, body: o.record(batch, now), items: batch, changes: o.builder.Len()}
 	if len(a.body) > MaxRecord {
 		return a, ErrTooLarge
 	}

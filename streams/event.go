@@ -25,7 +25,7 @@ type (
 	Committed struct {
 		Seq       uint64
 		Proposals int           // that took part
-		Changes   int           // in the record; none makes a barrier
+		Changes   int           // in the record; none makes a barrier or a release
 		Bytes     int           // of the record
 		Append    time.Duration // from the sending to the acknowledgement; 0 when the fate was learned later
 		Apply     time.Duration

@@ -108,6 +108,8 @@ type machine struct {
 	count   map[string]int // changes applied, by key
 	skipped int            // batches of older epochs
 	claims  []string       // hosts, in order
+
+	released []position.Position // horizons, in order
 }
 
 func newMachine() *machine { return &machine{count: map[string]int{}} }
@@ -153,6 +155,9 @@ func (m *machine) Apply(seq uint64, body []byte) error {
 	} else if r.Epoch != epoch {
 		m.skipped++ // the conditional append makes this impossible
 	} else {
+		if r.Kind == record.Release {
+			m.released = append(m.released, r.Horizon)
+		}
 		for i := range r.Changes {
 			m.count[r.Changes[i].Key.Key]++
 		}

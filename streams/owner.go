@@ -126,7 +126,10 @@ func (o *Owner) Start(ctx context.Context) error {
 // contract.Deposed, which promises that nothing happened, when MayClaim comes to
 // say no, unless the log has yet to tell what became of it.
 func (o *Owner) Submit(p Proposal, size int) error {
-	it := &item{p: p, size: max(0, size), at: time.Now()}
+	return o.submit(&item{p: p, size: max(0, size), at: time.Now()})
+}
+
+func (o *Owner) submit(it *item) error {
 	o.mu.Lock()
 	switch {
 	case o.closed, o.phase == Idle:

@@ -3,6 +3,7 @@ package streams
 import (
 	"time"
 
+	"trireme/internal/position"
 	"trireme/internal/record"
 )
 
@@ -34,7 +35,13 @@ type item struct {
 	at     time.Time
 	change bool // the last Prepare added a change
 	done   bool // answered
+
+	// horizon of a release, which is a record of its own; zero for a proposal.
+	horizon position.Position
 }
+
+// sharesRecord says whether two items may go into one record.
+func (it *item) sharesRecord(with *item) bool { return it.horizon.IsZero() && with.horizon.IsZero() }
 
 // A queue holds what waits, oldest first.
 type queue struct {
