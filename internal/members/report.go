@@ -30,10 +30,14 @@ type Layout struct {
 
 // Stripe is one stripe as a member has it.
 type Stripe struct {
-	Applied uint64 `json:"applied"`        // last record that the store has applied
-	Durable uint64 `json:"durable"`        // last record that a crash of the host leaves applied; 0 until that is known
-	Sick    string `json:"sick,omitempty"` // why this member must not own the stripe; "" when it may
-	Owner   *Owner `json:"owner,omitempty"`
+	Applied uint64 `json:"applied"` // last record that the store has applied
+	Durable uint64 `json:"durable"` // last record that a crash of the host leaves applied; 0 until that is known
+	// Clean is the last record up to which all buckets of the stripe were compared
+	// equal with another member, both having applied it; 0 for none. A member that
+	// has lost something of its copy begins at 0 again.
+	Clean uint64 `json:"clean,omitempty"`
+	Sick  string `json:"sick,omitempty"` // why this member must not own the stripe; "" when it may
+	Owner *Owner `json:"owner,omitempty"`
 }
 
 // Owner is what the host that serves a stripe tells besides.

@@ -48,6 +48,7 @@ func FuzzParseReport(f *testing.F) {
 		for _, s := range []string{"s1", "s2"} {
 			table.Owner(3, s)
 			table.TrimFloor(3, s)
+			table.Clean(s)
 			table.Rescue(3, s)
 			for _, h := range []string{"h1", "h2", "h3"} {
 				table.Lag(3, s, h)
