@@ -18,6 +18,7 @@ import (
 // its memory.
 type tx struct {
 	store   *Store
+	missed  *missed
 	batch   *pebble.Batch
 	pos     position.Position
 	time    int64
@@ -52,6 +53,14 @@ func (t *tx) put(key, content []byte) error {
 // skip counts and tells what is not applied.
 func (t *tx) skip(kind EventKind, k contract.Key, err error) {
 	t.skipped++
+	if kind == RecordSkipped {
+		t.missed.all(t.pos)
+	} else {
+		t.missed.note(k, t.pos)
+	}
+	if kind == RowDamaged {
+		t.store.damages.note(k, t.pos, err)
+	}
 	t.store.opts.Events(Event{Kind: kind, Position: t.pos, Key: k, Err: err})
 }
 
@@ -60,6 +69,7 @@ func (t *tx) spare(p *place, err error) error {
 	if !errors.Is(err, ErrDamaged) {
 		return err
 	}
+	t.store.damages.note(p.key, position.Position{}, err)
 	t.store.opts.Events(Event{Kind: RowDamaged, Position: t.pos, Key: p.key, Err: err})
 	return nil
 }
@@ -112,8 +122,12 @@ func (t *tx) change(c *record.Change) error {
 		t.skip(ChangeSkipped, c.Key, err)
 		return nil
 	}
-	if err != nil || c.ID == "" && state.NoEffect(c) {
+	if err != nil {
 		return err
+	}
+	if c.ID == "" && state.NoEffect(c) {
+		t.missed.note(c.Key, t.pos) // a copy that is not as it should be hides an effect
+		return nil
 	}
 	if err := t.effect(&p, &state, c); err != nil {
 		return err

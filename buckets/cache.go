@@ -21,6 +21,7 @@ type mergedDocument struct {
 	incarnation position.Position
 	base        position.Position // of the change that put the base; zero for none
 	head        int32
+	repaired    uint32 // how often the bucket had been repaired before it was read
 	text        []byte
 }
 
@@ -41,13 +42,15 @@ func newMergedCache(bytes int64) (*mergedCache, error) {
 }
 
 // get finds a text that the document in this state can be folded from: one of the
-// same incarnation and base, of this head or an earlier one.
-func (c *mergedCache) get(p *place, state *document.State) (mergedDocument, bool) {
+// same incarnation and base, of this head or an earlier one. Repair replaces a
+// document by another of the same description, so texts that were read before the
+// bucket's last repair do not count.
+func (c *mergedCache) get(p *place, state *document.State, repaired uint32) (mergedDocument, bool) {
 	if c.cache == nil {
 		return mergedDocument{}, false
 	}
 	d, ok := c.cache.Get(string(p.common))
-	fits := ok && d.incarnation == state.Incarnation && d.base == state.Base.Position && d.head <= state.Head
+	fits := ok && d.incarnation == state.Incarnation && d.base == state.Base.Position && d.head <= state.Head && d.repaired == repaired
 	return d, fits
 }
 
@@ -57,7 +60,7 @@ func (c *mergedCache) put(v *view, text []byte) {
 	}
 	key := string(v.common) // keeps names apart, whatever bytes are in them
 	c.cache.Set(key, mergedDocument{
-		incarnation: v.state.Incarnation, base: v.state.Base.Position, head: v.state.Head, text: text,
+		incarnation: v.state.Incarnation, base: v.state.Base.Position, head: v.state.Head, repaired: v.repaired, text: text,
 	}, int64(len(key)+len(text)+128))
 }
 

@@ -1,11 +1,6 @@
 package buckets
 
-import (
-	"errors"
-
-	"trireme/internal/contract"
-	"trireme/internal/record"
-)
+import "trireme/internal/record"
 
 // A Verdict says what would become of a change.
 type Verdict struct {
@@ -23,23 +18,15 @@ func (s *Store) Decide(c *record.Change) (Verdict, error) {
 	p := placeOf(c.Key)
 	done, err := s.checkID(&p, c)
 	if err != nil || done {
-		return Verdict{Done: done}, told(err)
+		return Verdict{Done: done}, s.told(c.Key, err)
 	}
 	h, err := s.head(&p)
 	if err != nil {
-		return Verdict{}, told(err)
+		return Verdict{}, s.told(c.Key, err)
 	}
 	state := &h.state
 	if err := state.Refuse(c); err != nil {
 		return Verdict{}, err
 	}
 	return Verdict{NoEffect: c.ID == "" && state.NoEffect(c)}, nil
-}
-
-// told turns damage into the refusal that a client is told.
-func told(err error) error {
-	if errors.Is(err, ErrDamaged) {
-		return contract.Errorf(contract.Damaged, "%v", err)
-	}
-	return err
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"trireme/internal/contract"
 	"trireme/internal/digest"
 	"trireme/internal/document"
 	"trireme/internal/layout"
@@ -14,7 +15,8 @@ import (
 )
 
 // BucketState is the digest of a bucket: the order-free sum of its documents'
-// digests, tombstones included, and the position of the last change in it.
+// digests, tombstones included, and the position of the last change in it, which
+// may have been to a document that is no longer there.
 type BucketState struct {
 	Digest   digest.Digest
 	Position position.Position
@@ -67,19 +69,42 @@ func (s *Store) loadDigests() error {
 
 // mendBucket sums up the documents of a bucket that can be read.
 func (s *Store) mendBucket(b layout.Bucket) (BucketState, error) {
-	var sum BucketState
-	key := bucketKey(b)
-	err := scan(s.db, append([]byte{tableDocument}, key[1:]...), func(key, content []byte, damaged error) error {
-		if damaged == nil {
-			sum.add(key, content)
-		}
-		return nil
-	})
+	sum, err := s.sumBucket(s.db, b, nil)
 	if err != nil && !errors.Is(err, ErrDamaged) {
 		return sum, err
 	}
+	key := bucketKey(b)
 	row := appendRow(nil, key, sum.append(nil))
 	return sum, s.db.Set(key, row[len(key):], pebble.NoSync)
+}
+
+// sumBucket adds up the documents of a bucket whose states can be read, but for
+// some.
+func (s *Store) sumBucket(r pebble.Reader, b layout.Bucket, but map[contract.Key]struct{}) (sum BucketState, err error) {
+	err = scan(r, append([]byte{tableDocument}, bucketKey(b)[1:]...), func(key, content []byte, damaged error) error {
+		if damaged != nil {
+			return nil //nolint:nilerr // it counts for nothing
+		}
+		if len(but) > 0 {
+			k, _, err := parsePlace(key)
+			if _, without := but[k]; err == nil && without {
+				return nil
+			}
+		}
+		sum.add(key, content)
+		return nil
+	})
+	return sum, err
+}
+
+// storedBucket reads the state of a bucket from its row; no row is the state of
+// an empty bucket.
+func storedBucket(r pebble.Reader, b layout.Bucket) (BucketState, error) {
+	content, err := get(r, bucketKey(b))
+	if err != nil || content == nil {
+		return BucketState{}, err
+	}
+	return parseBucketState(content)
 }
 
 // add adds a document by the key and the content of its row.
@@ -88,6 +113,14 @@ func (b *BucketState) add(key, content []byte) {
 	if state, err := document.Decode(content); err == nil && b.Position.Less(state.Position) {
 		b.Position = state.Position
 	}
+}
+
+// atLeast is the state at a position or beyond.
+func (b BucketState) atLeast(p position.Position) BucketState {
+	if b.Position.Less(p) {
+		b.Position = p
+	}
+	return b
 }
 
 func (d *digestTable) get(b layout.Bucket) BucketState {

@@ -20,9 +20,13 @@ const (
 	ChangeSkipped
 	// RowDamaged: a row of this store failed its checksum.
 	RowDamaged
+	// RowMended: a row that follows from others did not fit them and was put right.
+	RowMended
 )
 
-var kindNames = [...]string{RecordSkipped: "record skipped", ChangeSkipped: "change skipped", RowDamaged: "row damaged"}
+var kindNames = [...]string{
+	RecordSkipped: "record skipped", ChangeSkipped: "change skipped", RowDamaged: "row damaged", RowMended: "row mended",
+}
 
 func (k EventKind) String() string { return kindNames[k] }
 

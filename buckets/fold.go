@@ -29,11 +29,12 @@ func (s *Store) Get(k contract.Key) (contract.DocumentReply, error) {
 // it is now.
 func (s *Store) cached(k contract.Key) (contract.DocumentReply, bool) {
 	p := placeOf(k)
+	repaired := s.repaired[p.bucket].Load() // BEFORE the head: a repair between makes the text useless
 	h, ok := s.heads.get(&p)
 	if !ok || readable(&h.state, &p) != nil {
 		return contract.DocumentReply{}, false
 	}
-	d, ok := s.merged.get(&p, &h.state)
+	d, ok := s.merged.get(&p, &h.state, repaired)
 	if !ok || d.head != h.state.Head {
 		return contract.DocumentReply{}, false
 	}
@@ -47,7 +48,7 @@ func reply(s *document.State, text []byte, reads int) contract.DocumentReply {
 // mergedText folds the document, going on from the text that is cached for an
 // earlier head on the same base.
 func (s *Store) mergedText(v *view) ([]byte, error) {
-	if cached, ok := s.merged.get(&v.place, &v.state); ok {
+	if cached, ok := s.merged.get(&v.place, &v.state, v.repaired); ok {
 		if cached.head == v.state.Head {
 			return cached.text, nil
 		}
@@ -59,11 +60,11 @@ func (s *Store) mergedText(v *view) ([]byte, error) {
 	}
 	base, err := v.base()
 	if err != nil {
-		return nil, told(err)
+		return nil, s.told(v.key, err)
 	}
 	text, err := v.foldOnto(base, v.baseSeq())
 	if err != nil {
-		return nil, told(err)
+		return nil, s.told(v.key, err)
 	}
 	s.merged.put(v, text)
 	return text, nil
@@ -110,7 +111,7 @@ func (s *Store) Compute(k contract.Key, method string, seq int32) (contract.Docu
 		err = contract.Errorf(contract.UnknownMethod, "method %q is unknown: want %s or %s", method, contract.HeadPatch, contract.Rewind)
 	}
 	if err != nil {
-		return contract.DocumentReply{}, told(err)
+		return contract.DocumentReply{}, s.told(k, err)
 	}
 	return reply(&v.state, text, 1), nil
 }

@@ -1,10 +1,12 @@
 package buckets
 
 import (
+	"strings"
 	"sync"
 
 	"trireme/internal/digest"
 	"trireme/internal/document"
+	"trireme/internal/layout"
 )
 
 // A head is a document's state as it stands on disk. Its digest is the
@@ -19,7 +21,8 @@ type head struct {
 // neither the decision on the next change nor its application reads them again.
 //
 // Only an applier puts, and only AFTER its commit: a reader that filled the cache
-// could put an old state over a newer one. Over its limit it drops any document.
+// could put an old state over a newer one. Repair, under the same lock, takes out.
+// Over its limit the cache drops any document.
 type headCache struct {
 	limit int // documents
 
@@ -101,6 +104,18 @@ func (c *headCache) putOne(h *changedHead) {
 	c.ids += ids.len()
 }
 
+// forgetBucket forgets the heads of all documents of a bucket.
+func (c *headCache) forgetBucket(b layout.Bucket) {
+	prefix := string(bucketKey(b)[1:])
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for common := range c.of {
+		if strings.HasPrefix(common, prefix) {
+			c.drop(common)
+		}
+	}
+}
+
 // drop forgets a head and returns its ids.
 func (c *headCache) drop(common string) *idSet {
 	ids := c.of[common].ids
@@ -109,7 +124,7 @@ func (c *headCache) drop(common string) *idSet {
 	return ids
 }
 
-// forget drops documents that are gone.
+// forget drops documents that are gone, or that repair has changed, AFTER the commit.
 func (c *headCache) forget(gone [][]byte) {
 	if c.limit == 0 || len(gone) == 0 {
 		return

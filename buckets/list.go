@@ -22,7 +22,7 @@ func (s *Store) Marked(after contract.Key, limit int, accept func(layout.Bucket)
 func (s *Store) names(table byte, after contract.Key, limit int, accept func(layout.Bucket) bool) ([]contract.Key, error) {
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{table}, UpperBound: []byte{table + 1}})
 	if err != nil {
-		return nil, told(damage(err))
+		return nil, refusal(damage(err))
 	}
 	defer it.Close()
 	list := []contract.Key{}
@@ -31,16 +31,16 @@ func (s *Store) names(table byte, after contract.Key, limit int, accept func(lay
 		ok = it.SeekGE(append(nameKey(table, after), 0))
 	}
 	for ; ok && len(list) < limit; ok = it.Next() {
-		if _, err := row(it); err != nil {
-			return nil, told(err)
-		}
 		k, _, err := parseNames(it.Key()[1:])
 		if err != nil {
-			return nil, told(err)
+			return nil, refusal(err)
+		}
+		if _, err := row(it); err != nil {
+			return nil, s.told(k, err)
 		}
 		if accept == nil || accept(layout.BucketOf(k.Space, k.Key)) {
 			list = append(list, k)
 		}
 	}
-	return list, told(damage(it.Error()))
+	return list, refusal(damage(it.Error()))
 }

@@ -2,11 +2,13 @@ package buckets
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"trireme/internal/contract"
 	"trireme/internal/digest"
+	"trireme/internal/document"
 	"trireme/internal/layout"
 	"trireme/internal/position"
 )
@@ -30,6 +32,8 @@ type DocState struct {
 	Damaged string
 }
 
+var errNotBuilt = errors.New("not built yet")
+
 // A Moment is the store as it stood when the replica stood at one position of
 // its log. Everything read from one Moment fits together. It holds up the
 // reclaiming of disk space, so it should live for minutes at most. Close it
@@ -40,8 +44,6 @@ type Moment struct {
 	applied Applied
 	horizon position.Position
 }
-
-var errNotBuilt = errors.New("not built yet")
 
 // Moment returns the present moment. It waits for a record that is being
 // applied.
@@ -71,21 +73,93 @@ func (m *Moment) Horizon() position.Position { return m.horizon }
 // cannot be read, of a copy that says itself that it is damaged, and of damage
 // that was noticed before.
 func (m *Moment) Index(b layout.Bucket, after contract.Key, limit int) (docs []DocState, more bool, err error) {
-	return nil, false, errNotBuilt
+	it, err := m.snap.NewIter(bucketSpan(b, after).in(tableDocument))
+	if err != nil {
+		return nil, false, damage(err)
+	}
+	defer it.Close()
+	for ok := it.First(); ok; ok = it.Next() {
+		if len(docs) == limit {
+			return docs, true, nil
+		}
+		content, damaged := row(it)
+		d, ok := indexed(it.Key(), content, damaged)
+		if !ok {
+			continue // no document's row; CheckBucket tells of it
+		}
+		if noticed, ok := m.replica.store.damages.of(d.Key); ok && d.Damaged == "" {
+			d.Damaged = noticed.Why
+		}
+		docs = append(docs, d)
+	}
+	return docs, false, damage(it.Error())
+}
+
+// indexed is what a state row says; ok is false for a row under no document's key.
+func indexed(key, content []byte, damaged error) (d DocState, ok bool) {
+	var misplaced error
+	if d.Key, _, misplaced = parsePlace(key); misplaced != nil {
+		return d, false
+	}
+	var c docCheck
+	if c.begin(content, damaged); c.fault != nil {
+		d.Damaged = c.fault.Error()
+	}
+	if !c.state.Position.IsZero() {
+		d.fill(&c.state, documentDigest(key, content))
+	}
+	return d, true
+}
+
+// fill takes over what a state says.
+func (d *DocState) fill(s *document.State, sum digest.Digest) {
+	d.Position, d.Incarnation, d.Head, d.Live, d.Marked = s.Position, s.Incarnation, s.Head, s.Live, s.Marked
+	d.Digest = sum
 }
 
 // Document reads one document with all its rows and checks it. A document that is
 // absent has a zero Position; one that fails its check says why in Damaged.
-func (m *Moment) Document(k contract.Key) (DocState, error) { return DocState{}, errNotBuilt }
+func (m *Moment) Document(k contract.Key) (DocState, error) {
+	p := placeOf(k)
+	d, _, err := whole(m.snap, &p, false)
+	if err == nil {
+		err = listed(m.snap, &p, &d)
+	}
+	switch {
+	case errors.Is(err, ErrAbsent):
+		return d, nil
+	case errors.Is(err, ErrDamaged):
+		m.replica.store.notice(k, position.Position{}, err)
+		d.Damaged = err.Error()
+		return d, nil
+	}
+	return d, err
+}
 
 // Image reads one document or tombstone whole. It fails with [ErrAbsent], and with
 // [ErrDamaged] when the document fails its check: a damaged copy is never sent.
-func (m *Moment) Image(k contract.Key) (*Image, error) { return nil, errNotBuilt }
+func (m *Moment) Image(k contract.Key) (*Image, error) {
+	p := placeOf(k)
+	_, im, err := whole(m.snap, &p, true)
+	if errors.Is(err, ErrDamaged) {
+		m.replica.store.notice(k, position.Position{}, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("image of document %q in space %q: %w", k.Key, k.Space, err)
+	}
+	return im, nil
+}
 
 // Images reads the documents and tombstones of a bucket that come after the given
 // key, in the order of their names, which costs a fraction of asking for each.
 // Where one is damaged, visit gets no image but an error that is [ErrDamaged],
 // with the key. It ends early with the error that visit returns.
 func (m *Moment) Images(b layout.Bucket, after contract.Key, visit func(k contract.Key, im *Image, damaged error) error) error {
-	return errNotBuilt
+	w := walker{images: true, document: func(d *walked) error {
+		if d.err != nil {
+			m.replica.store.notice(d.key, position.Position{}, d.err)
+		}
+		return visit(d.key, d.image, d.err)
+	}}
+	return w.walk(m.snap, bucketSpan(b, after))
 }

@@ -1,6 +1,11 @@
 package buckets
 
 import (
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
 	"trireme/internal/contract"
 	"trireme/internal/digest"
 	"trireme/internal/position"
@@ -26,8 +31,9 @@ const (
 	Taken Outcome = iota + 1
 	// Older: the local copy is whole and as new as the image, or newer.
 	Older
-	// TooOld: the local copy lacks changes that the image may lack too. Fetch an
-	// image of a later moment.
+	// TooOld: the local copy lacks changes that the image may lack too, or the
+	// image is of a tombstone that has been released here. Fetch an image of a later
+	// moment.
 	TooOld
 	// Moved: the local copy is whole, at the image's position, of another digest,
 	// and not the one that was to be replaced. Compare and decide again.
@@ -53,15 +59,151 @@ type PutResult struct {
 // What was put is durable with the next [Store.Checkpoint] or [Replica.Adopt].
 //
 // Lists of about 1 MiB go fastest. Records wait while a list is put.
-func (r *Replica) Put(list []Put) (PutResult, error) { return PutResult{}, errNotBuilt }
+func (r *Replica) Put(list []Put) (PutResult, error) {
+	for i := range list {
+		if err := list[i].check(); err != nil {
+			return PutResult{}, err
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.changing()
+	defer c.close()
+	result := PutResult{Outcomes: make([]Outcome, len(list))}
+	for i := range list {
+		outcome, err := r.put(c, &list[i])
+		if err != nil {
+			return PutResult{}, fmt.Errorf("put document %q in space %q: %w", list[i].Image.Key.Key, list[i].Image.Key.Space, err)
+		}
+		if result.Outcomes[i] = outcome; outcome == Taken {
+			result.Taken++
+			result.Bytes += int64(list[i].Image.Size())
+		}
+	}
+	if err := c.commit(); err != nil {
+		return PutResult{}, fmt.Errorf("put %d documents: %w", len(list), err)
+	}
+	return result, nil
+}
+
+// check looks at what is asked for without the store.
+func (p *Put) check() error {
+	state, err := p.Image.Check()
+	if err == nil && p.AsOf.Less(state.Position) {
+		err = fmt.Errorf("image of document %q in space %q: it was changed at %v, so it is not of a moment at %v", state.Key.Key, state.Key.Space, state.Position, p.AsOf)
+	}
+	return err
+}
+
+// put decides about one document and takes the image over if it should.
+func (r *Replica) put(c *changing, p *Put) (Outcome, error) {
+	at := placeOf(p.Image.Key)
+	if _, twice := c.done[p.Image.Key]; twice {
+		return 0, errPutTwice
+	}
+	local, err := c.local(&at)
+	if err != nil {
+		return 0, err
+	}
+	outcome, err := r.outcome(&at, p, &local)
+	if err != nil || outcome != Taken {
+		if outcome == Older {
+			r.store.damages.clear(at.key)
+		}
+		return outcome, err
+	}
+	return Taken, c.replace(&at, &local, p.Image)
+}
+
+var errPutTwice = errors.New("it is in the list twice: put its images one after another")
+
+// outcome compares the local copy with the image.
+func (r *Replica) outcome(at *place, p *Put, local *localCopy) (Outcome, error) {
+	image := p.Image.state
+	complete := !p.AsOf.Less(r.missed.until(at.key)) && (image.Live || !covers(r.horizon(), image.Position))
+	if local.damaged == nil && complete && local.state.Position.Less(image.Position) {
+		return Taken, nil
+	}
+	if err := r.judge(at, local); err != nil {
+		return 0, err
+	}
+	switch behind := image.Position.Compare(local.state.Position); {
+	case local.damaged == nil && (behind < 0 || behind == 0 && image.Digest == local.digest):
+		return Older, nil
+	case !complete || behind < 0:
+		return TooOld, nil
+	case local.damaged != nil || behind > 0 || p.Over != nil && *p.Over == local.digest:
+		return Taken, nil
+	}
+	return Moved, nil
+}
+
+// judge reads a local copy whole, to know whether it may stay as it is.
+func (r *Replica) judge(at *place, local *localCopy) error {
+	if local.damaged != nil {
+		return nil
+	}
+	state, _, err := whole(r.store.db, at, false)
+	if err == nil {
+		err = listed(r.store.db, at, &state)
+	}
+	if errors.Is(err, ErrDamaged) {
+		local.damaged = err
+		return nil
+	}
+	if errors.Is(err, ErrAbsent) {
+		return nil
+	}
+	return err
+}
 
 // Drop removes every row of a document, if its digest is still the given one,
 // and reports whether it was. It is for documents whose members have decided
 // that they are deleted. The zero digest stands for a copy whose state is missing
 // or cannot be read.
-func (r *Replica) Drop(k contract.Key, over digest.Digest) (bool, error) { return false, errNotBuilt }
+func (r *Replica) Drop(k contract.Key, over digest.Digest) (bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.changing()
+	defer c.close()
+	at := placeOf(k)
+	local, err := c.local(&at)
+	if err == nil && local.digest != over {
+		return false, nil
+	}
+	if err == nil {
+		err = errors.Join(c.remove(&at, &local), c.commit())
+	}
+	if err != nil {
+		return false, fmt.Errorf("drop document %q in space %q: %w", k.Key, k.Space, err)
+	}
+	return true, nil
+}
 
 // Adopt sets where the replica stands, once its documents are those of a member
 // that stood there: durably, and with everything put before. It moves forward
 // only.
-func (r *Replica) Adopt(a Applied) error { return errNotBuilt }
+func (r *Replica) Adopt(a Applied) error {
+	r.store.checkpoint.Lock() // so that Durable never moves down
+	defer r.store.checkpoint.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.Applied()
+	switch {
+	case a == now:
+	case a.Seq <= now.Seq:
+		return fmt.Errorf("stripe %s: the replica stands at record %d and cannot go to %d: it moves forward only", r.stripe, now.Seq, a.Seq)
+	case a.Epoch.Seq > a.Seq || a.Epoch.Birth != r.birth && !a.Epoch.IsZero():
+		return fmt.Errorf("stripe %s: epoch %v does not belong to record %d of birth %d", r.stripe, a.Epoch, a.Seq, r.birth)
+	}
+	key := r.key()
+	row := appendRow(nil, key, a.append(nil, r.birth))
+	if err := r.store.db.Set(key, row[len(key):], pebble.Sync); err != nil {
+		return fmt.Errorf("stripe %s: adopt record %d: %w", r.stripe, a.Seq, err)
+	}
+	r.applied.Store(&a)
+	r.durable.Store(a.Seq)
+	// No document has followed the records between one by one.
+	r.missed.all(r.position())
+	return nil
+}

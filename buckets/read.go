@@ -27,7 +27,7 @@ func (s *Store) Parts(k contract.Key) (contract.PartsReply, error) {
 	}
 	base, err := v.base()
 	if err != nil {
-		return contract.PartsReply{}, told(err)
+		return contract.PartsReply{}, s.told(k, err)
 	}
 	if base != nil {
 		text := string(base)
@@ -38,7 +38,7 @@ func (s *Store) Parts(k contract.Key) (contract.PartsReply, error) {
 		return true
 	})
 	if err != nil {
-		return contract.PartsReply{}, told(err)
+		return contract.PartsReply{}, s.told(k, err)
 	}
 	return reply, nil
 }
@@ -58,7 +58,7 @@ func (s *Store) History(k contract.Key, from *int32, limit, maxBytes int) (contr
 	}
 	base, err := v.base()
 	if err != nil {
-		return contract.HistoryReply{}, told(err)
+		return contract.HistoryReply{}, s.told(k, err)
 	}
 	if base != nil {
 		reply.Base = &contract.Base{Seq: v.state.Base.Seq, JSON: string(base), AssetBytes: v.state.Base.Assets}
@@ -83,7 +83,7 @@ func (s *Store) History(k contract.Key, from *int32, limit, maxBytes int) (contr
 		return true
 	})
 	if err != nil {
-		return contract.HistoryReply{}, told(err)
+		return contract.HistoryReply{}, s.told(k, err)
 	}
 	return reply, nil
 }
@@ -112,7 +112,7 @@ func (s *Store) WrittenBy(k contract.Key, seq int32, writer string) (bool, error
 		return false
 	})
 	if err != nil {
-		return false, told(err)
+		return false, s.told(k, err)
 	}
 	return covering.writer == writer && (covering.SeqBegin <= seq || covering.SeqEnd == seq), nil
 }
@@ -125,7 +125,7 @@ func (s *Store) Head(k contract.Key) (seq int32, incarnation position.Position, 
 		err = readable(&h.state, &p)
 	}
 	if err != nil {
-		return 0, position.Position{}, told(err)
+		return 0, position.Position{}, s.told(k, err)
 	}
 	return h.state.Head, h.state.Incarnation, nil
 }

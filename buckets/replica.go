@@ -27,7 +27,7 @@ type Applied struct {
 }
 
 // A Replica is the part of a store that belongs to one stripe. Records are
-// applied one after another; one goroutine at a time does it.
+// applied one after another. Repair puts documents in between.
 type Replica struct {
 	store  *Store
 	stripe string
@@ -36,8 +36,9 @@ type Replica struct {
 	durable atomic.Uint64
 	skipped atomic.Uint64
 
-	mu      sync.Mutex // held while a record is applied
+	mu      sync.Mutex // held while a record is applied, and while repair changes documents
 	tx      tx
+	missed  missed
 	applied atomic.Pointer[Applied]
 }
 
@@ -51,12 +52,15 @@ func (s *Store) Replica(stripe string, birth uint32) (*Replica, error) {
 		r = &Replica{store: s, stripe: stripe, birth: birth, tx: tx{
 			store: s, buckets: map[layout.Bucket]BucketState{}, changed: map[contract.Key]struct{}{},
 		}}
+		r.missed.keys = map[contract.Key]position.Position{}
+		r.tx.missed = &r.missed
 		had, applied, err := r.load(s.db)
 		if err != nil {
 			return nil, fmt.Errorf("replica of stripe %s: %w", stripe, err)
 		}
 		r.birth = had
 		r.applied.Store(&applied)
+		r.missed.all(r.position())
 		s.replicas[stripe] = r
 	}
 	if r.birth != birth {

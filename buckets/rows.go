@@ -89,6 +89,9 @@ func appendSeq(b []byte, seq int32) []byte {
 	return binary.BigEndian.AppendUint32(b, uint32(seq)^1<<31)
 }
 
+// seqSize is the length of a seq in a key, in bytes.
+const seqSize = 4
+
 func parseSeq(b []byte) int32 { return int32(binary.BigEndian.Uint32(b) ^ 1<<31) }
 
 // prefixEnd is the first key after all keys that begin with prefix.

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 
+	"trireme/internal/contract"
 	"trireme/internal/layout"
 )
 
@@ -30,6 +32,10 @@ type Store struct {
 	replicas map[string]*Replica
 
 	digests digestTable
+
+	// repaired counts, for every bucket, how often repair has replaced documents.
+	repaired [layout.Buckets]atomic.Uint32
+	damages  damages
 }
 
 // Open opens the store in a directory, or makes one. It fails when another
@@ -43,6 +49,7 @@ func Open(dir string, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("open document store in %s: %w", dir, err)
 	}
 	s := &Store{db: db, opts: opts, replicas: map[string]*Replica{}, heads: newHeadCache(opts.HeadBytes)}
+	s.damages.keys = map[contract.Key]Damage{}
 	if s.merged, err = newMergedCache(opts.MergedBytes); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

@@ -14,20 +14,23 @@ import (
 // A view reads one document as it stands at one moment.
 type view struct {
 	place
-	snap  *pebble.Snapshot
-	state document.State
+	snap     *pebble.Snapshot
+	state    document.State
+	repaired uint32 // how often the bucket had been repaired before the snapshot
 }
 
 // view opens a readable document. The caller closes it.
 func (s *Store) view(k contract.Key) (*view, error) {
-	v := &view{place: placeOf(k), snap: s.db.NewSnapshot()}
+	v := &view{place: placeOf(k)}
+	v.repaired = s.repaired[v.bucket].Load() // BEFORE the snapshot
+	v.snap = s.db.NewSnapshot()
 	var err error
 	if v.state, _, err = loadState(v.snap, &v.place); err == nil {
 		err = readable(&v.state, &v.place)
 	}
 	if err != nil {
 		v.close()
-		return nil, told(err)
+		return nil, s.told(k, err)
 	}
 	return v, nil
 }

@@ -1,0 +1,257 @@
+package buckets
+
+import (
+	"bytes"
+	"errors"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"trireme/internal/contract"
+	"trireme/internal/digest"
+	"trireme/internal/document"
+	"trireme/internal/layout"
+)
+
+// A changing gathers what repair does to documents: one batch, with the digests
+// of their buckets. The replica is locked from its beginning to its commit.
+type changing struct {
+	replica *Replica
+	batch   *pebble.Batch
+	done    map[contract.Key]struct{}
+	buckets map[layout.Bucket]*bucketChange
+	commons [][]byte       // of the documents whose states in memory are past
+	tables  leftoverTables // what is there of documents now
+	row     []byte
+	scratch []byte
+}
+
+// A bucketChange is what the documents that change had and have in a bucket.
+type bucketChange struct {
+	before, after BucketState
+	gone          map[contract.Key]struct{} // documents that lose their place in the sum
+	unknown       bool                      // nobody knows what one of them had: sum up anew
+	replaced      bool                      // something was there before
+}
+
+func (r *Replica) changing() *changing {
+	return &changing{
+		replica: r, batch: r.store.db.NewBatch(),
+		done: map[contract.Key]struct{}{}, buckets: map[layout.Bucket]*bucketChange{},
+	}
+}
+
+func (c *changing) close() {
+	c.tables.close()
+	_ = c.batch.Close() // committed, or given up
+}
+
+// A localCopy is what the store has of a document.
+type localCopy struct {
+	state   document.State
+	digest  digest.Digest // zero when there is no state, or none that can be read
+	damaged error         // [ErrDamaged]: why it does not count
+	kept    bool          // its digest is what the bucket's kept sum has of it
+}
+
+// local reads the state of a document from disk.
+func (c *changing) local(p *place) (l localCopy, err error) {
+	state, content, err := loadState(c.replica.store.db, p)
+	if errors.Is(err, ErrDamaged) {
+		return localCopy{damaged: err}, nil
+	}
+	if err != nil {
+		return l, err
+	}
+	if content != nil {
+		l.state, l.digest = state, documentDigest(p.state(), content)
+	}
+	// A head in memory is what was last applied. Where the disk says something
+	// else, it has lost it.
+	h, cached := c.replica.store.heads.get(p)
+	l.kept = !cached || h.digest == l.digest
+	return l, nil
+}
+
+// replace puts an image where the local copy is.
+func (c *changing) replace(p *place, l *localCopy, im *Image) error {
+	b := c.begin(p, l)
+	state := im.state
+	b.after.Digest = b.after.Digest.Add(state.Digest)
+	if b.after.Position.Less(state.Position) {
+		b.after.Position = state.Position
+	}
+	// Deletions BEFORE the new rows: within a batch the later one counts.
+	if err := c.tables.clear(c, p, im); err != nil {
+		return err
+	}
+	err := im.rows(func(table byte, suffix, value []byte) error {
+		c.row = append(append(append(c.row[:0], table), p.common...), suffix...)
+		return c.batch.Set(c.row, value, nil)
+	})
+	there := l.damaged != nil || l.state.Live
+	return errors.Join(err,
+		c.name(p.name(tableName), state.Live, there),
+		c.name(p.name(tableMarked), state.Marked, there),
+		setTombstone(c.batch, p, &l.state, &document.State{Live: state.Live, Position: state.Position}))
+}
+
+// remove takes every row of a document away.
+func (c *changing) remove(p *place, l *localCopy) error {
+	c.begin(p, l)
+	return errors.Join(
+		c.tables.clear(c, p, nil),
+		c.batch.Delete(p.state(), nil),
+		c.name(p.name(tableName), false, true),
+		c.name(p.name(tableMarked), false, true),
+		setTombstone(c.batch, p, &l.state, &document.State{}),
+	)
+}
+
+// begin notes that a document changes and takes it out of its bucket's sum.
+func (c *changing) begin(p *place, l *localCopy) *bucketChange {
+	c.done[p.key] = struct{}{}
+	c.commons = append(c.commons, p.common)
+	b := c.buckets[p.bucket]
+	if b == nil {
+		b = &bucketChange{gone: map[contract.Key]struct{}{}}
+		c.buckets[p.bucket] = b
+	}
+	b.gone[p.key] = struct{}{}
+	b.unknown = b.unknown || l.damaged != nil || !l.kept
+	b.replaced = b.replaced || l.damaged != nil || !l.digest.IsZero()
+	b.before.Digest = b.before.Digest.Add(l.digest)
+	return b
+}
+
+// name puts a document into a list of names, or takes it out.
+func (c *changing) name(key []byte, want, there bool) error {
+	switch {
+	case want:
+		return c.put(key, nil)
+	case there:
+		return c.batch.Delete(key, nil)
+	}
+	return nil
+}
+
+func (c *changing) put(key, content []byte) error {
+	c.row = appendRow(c.row[:0], key, content)
+	return c.batch.Set(c.row[:len(key)], c.row[len(key):], nil)
+}
+
+// commit makes everything the store's own, on disk and in memory.
+func (c *changing) commit() error {
+	if len(c.done) == 0 {
+		return nil
+	}
+	s := c.replica.store
+	states := make(map[layout.Bucket]BucketState, len(c.buckets))
+	for bucket, change := range c.buckets {
+		state, err := s.changed(bucket, change)
+		if err != nil {
+			return err
+		}
+		states[bucket] = state
+		c.scratch = state.append(c.scratch[:0])
+		if err := c.put(bucketKey(bucket), c.scratch); err != nil {
+			return err
+		}
+	}
+	if err := c.batch.Commit(pebble.NoSync); err != nil {
+		return err
+	}
+	s.digests.set(states)
+	for bucket, change := range c.buckets {
+		if change.replaced {
+			s.repaired[bucket].Add(1)
+		}
+	}
+	s.heads.forget(c.commons)
+	for k := range c.done {
+		s.damages.clear(k)
+	}
+	return nil
+}
+
+// changed is a bucket's state after a change. Its position never moves back.
+func (s *Store) changed(b layout.Bucket, change *bucketChange) (state BucketState, err error) {
+	state = s.digests.get(b)
+	if state.Digest = state.Digest.Sub(change.before.Digest); change.unknown {
+		var sum BucketState
+		sum, err = s.sumBucket(s.db, b, change.gone)
+		state = sum.atLeast(state.Position)
+	}
+	state.Digest = state.Digest.Add(change.after.Digest)
+	return state.atLeast(change.after.Position), err
+}
+
+// leftoverTables finds the rows that a document has now, with one iterator for
+// each table, since opening one costs more than moving it.
+type leftoverTables struct{ of [3]*pebble.Iterator }
+
+func (t *leftoverTables) close() {
+	for _, it := range t.of {
+		if it != nil {
+			_ = it.Close() // what it met was told when it was met
+		}
+	}
+}
+
+// clear deletes the document's rows that the image, if there is one, does not
+// replace.
+func (t *leftoverTables) clear(c *changing, p *place, im *Image) error {
+	for i := range t.of {
+		prefix := p.row(restTables[i])
+		err := t.clearTable(c, i, prefix, im)
+		if errors.Is(err, ErrDamaged) {
+			// Pebble cannot read what is there, so all of it goes.
+			_ = t.of[i].Close()
+			t.of[i] = nil
+			err = c.batch.DeleteRange(prefix, prefixEnd(prefix), nil)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *leftoverTables) clearTable(c *changing, i int, prefix []byte, im *Image) error {
+	table := restTables[i]
+	if t.of[i] == nil {
+		it, err := c.replica.store.db.NewIter(span{}.in(table))
+		if err != nil {
+			return damage(err)
+		}
+		t.of[i] = it
+	}
+	it := t.of[i]
+	var kept map[string]struct{}
+	for ok := it.SeekGE(prefix); ok && bytes.HasPrefix(it.Key(), prefix); ok = it.Next() {
+		if kept == nil {
+			kept = im.suffixes(table)
+		}
+		if _, again := kept[string(it.Key()[len(prefix):])]; again {
+			continue
+		}
+		if err := c.batch.Delete(it.Key(), nil); err != nil {
+			return err
+		}
+	}
+	return damage(it.Error())
+}
+
+// suffixes are those of the image's rows in a table; none without an image.
+func (im *Image) suffixes(table byte) map[string]struct{} {
+	set := map[string]struct{}{}
+	if im == nil {
+		return set
+	}
+	_ = im.rows(func(t byte, suffix, _ []byte) error {
+		if t == table {
+			set[string(suffix)] = struct{}{}
+		}
+		return nil
+	})
+	return set
+}

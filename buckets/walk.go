@@ -1,0 +1,254 @@
+package buckets
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"trireme/internal/contract"
+	"trireme/internal/layout"
+)
+
+// A walker reads documents with all their rows, in order of bucket and names: the
+// four tables that are in this order, side by side, each read once.
+type walker struct {
+	// document is told of every document once its rows have been checked.
+	document func(d *walked) error
+	// orphan is told of a row without a state, by its key. Ignored when nil.
+	orphan func(key []byte) error
+	// images makes each whole document's image.
+	images bool
+
+	rows  int
+	bytes int64
+
+	check docCheck
+	image imageBuilder
+	rest  [3]*pebble.Iterator
+}
+
+// restTables are the tables beside the states, in the order of an image.
+const restTables = string(rune(tableEntry)) + string(rune(tableID)) + string(rune(tableBase))
+
+// walkedTables are all that a walker reads.
+const walkedTables = string(rune(tableDocument)) + restTables
+
+// A walked is a document that a walker has read. What its slices hold is valid
+// until the next one.
+type walked struct {
+	row     []byte // key of the state row
+	content []byte // of the state row, nil when it cannot be read
+	key     contract.Key
+	bucket  layout.Bucket
+	check   *docCheck
+	image   *Image // when asked for and whole
+	err     error  // [ErrDamaged]: why it is not whole
+}
+
+// A span is a part of the tables that are in the order of buckets and names: what
+// follows the table's byte is at least lower and below upper (nil: to the end).
+type span struct{ lower, upper []byte }
+
+func spanOf(prefix []byte) span { return span{prefix, prefixEnd(prefix)} }
+
+// bucketSpan is a bucket's documents that come after a key, all for the zero key.
+func bucketSpan(b layout.Bucket, after contract.Key) span {
+	s := spanOf(bucketKey(b)[1:])
+	if after != (contract.Key{}) {
+		p := placeOf(after)
+		p.common[0], p.common[1] = byte(b>>8), byte(b)
+		s.lower = prefixEnd(p.common)
+	}
+	return s
+}
+
+func (s span) in(table byte) *pebble.IterOptions {
+	o := &pebble.IterOptions{LowerBound: append([]byte{table}, s.lower...), UpperBound: []byte{table + 1}}
+	if s.upper != nil {
+		o.UpperBound = append([]byte{table}, s.upper...)
+	}
+	return o
+}
+
+// walk visits the documents of a span.
+func (w *walker) walk(r pebble.Reader, s span) error {
+	docs, err := r.NewIter(s.in(tableDocument))
+	if err != nil {
+		return damage(err)
+	}
+	defer docs.Close()
+	for i := range w.rest {
+		it, err := r.NewIter(s.in(restTables[i]))
+		if err != nil {
+			return damage(err)
+		}
+		defer it.Close()
+		it.First()
+		w.rest[i] = it
+	}
+	for ok := docs.First(); ok; ok = docs.Next() {
+		if err := w.one(docs); err != nil {
+			return err
+		}
+	}
+	if err := docs.Error(); err != nil {
+		return damage(err)
+	}
+	for i := range w.rest {
+		if err := w.take(i, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// one reads the document whose state the iterator stands on.
+func (w *walker) one(docs *pebble.Iterator) error {
+	d := walked{row: docs.Key(), check: &w.check}
+	value, err := docs.ValueAndErr()
+	if err != nil {
+		return damage(err)
+	}
+	w.rows++
+	w.bytes += int64(len(d.row) + len(value))
+	content, damaged := unseal(d.row, value)
+	if damaged == nil {
+		d.content = content
+	}
+	var misplaced error
+	d.key, d.bucket, misplaced = parsePlace(d.row)
+	if damaged == nil {
+		damaged = misplaced
+	}
+	w.check.begin(content, damaged)
+	if w.images {
+		w.image.begin(d.key, value)
+	}
+	for i := range w.rest {
+		if err := w.take(i, d.row[1:]); err != nil {
+			return err
+		}
+	}
+	if d.err = w.check.end(); d.err == nil && w.images {
+		d.image = w.image.end(d.state())
+	}
+	return w.document(&d)
+}
+
+// take reads the rows of a table up to and with those of the document; what comes
+// before belongs to none. Without a document that is all that are left.
+func (w *walker) take(i int, common []byte) error {
+	it := w.rest[i]
+	for ; it.Valid(); it.Next() {
+		key := it.Key()
+		ours := common != nil && bytes.HasPrefix(key[1:], common)
+		if !ours && common != nil && bytes.Compare(key[1:], common) > 0 {
+			return nil
+		}
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return damage(err)
+		}
+		w.rows++
+		w.bytes += int64(len(key) + len(value))
+		switch {
+		case ours:
+			w.row(key, value, key[1+len(common):])
+		case w.orphan != nil:
+			if err := w.orphan(key); err != nil {
+				return err
+			}
+		}
+	}
+	return damage(it.Error())
+}
+
+func (w *walker) row(key, value, suffix []byte) {
+	content, damaged := unseal(key, value)
+	w.check.row(key[0], suffix, content, damaged)
+	if w.images && w.check.fault == nil {
+		w.image.row(key[0], suffix, value)
+	}
+}
+
+// parsePlace reads bucket and names of a row's key and makes sure that they belong
+// together. Where they do not, the key tells as much as could be read.
+func parsePlace(row []byte) (k contract.Key, b layout.Bucket, err error) {
+	if b, err = bucketIn(row); err != nil {
+		return k, b, err
+	}
+	k, rest, err := parseNames(row[3:])
+	if err == nil && (row[0] == tableDocument && len(rest) > 0 || layout.BucketOf(k.Space, k.Key) != b) {
+		err = fmt.Errorf("row %q is not in its bucket: %w", row, ErrDamaged)
+	}
+	return k, b, err
+}
+
+// whole reads and checks one document. Rows without a state are a fault like
+// others; ErrAbsent means that there is nothing at all.
+func whole(r pebble.Reader, p *place, images bool) (state DocState, im *Image, err error) {
+	state.Key = p.key
+	err = ErrAbsent
+	w := walker{
+		images: images,
+		document: func(d *walked) error {
+			state, im, err = d.state(), d.image, d.err
+			return nil
+		},
+		orphan: func(key []byte) error {
+			err = fmt.Errorf("row %q has no state: %w", key, ErrDamaged)
+			return nil
+		},
+	}
+	if broken := w.walk(r, spanOf(p.common)); broken != nil {
+		return state, nil, broken
+	}
+	if errors.Is(err, ErrAbsent) {
+		if named := absent(r, p); named != nil {
+			err = named
+		}
+	}
+	return state, im, err
+}
+
+// state is what the document's state row says, as far as it can be read.
+func (d *walked) state() DocState {
+	s := DocState{Key: d.key}
+	if d.err != nil {
+		s.Damaged = d.err.Error()
+	}
+	if d.content != nil && !d.check.state.Position.IsZero() {
+		s.fill(&d.check.state, documentDigest(d.row, d.content))
+	}
+	return s
+}
+
+// listed checks that a document is in the lists that it should be in, and in no
+// others: of names, of names marked for deletion, of tombstones.
+func listed(r pebble.Reader, p *place, d *DocState) error {
+	return eachList(p, d, func(row []byte, want bool) error {
+		_, err := inList(r, row, want)
+		return err
+	})
+}
+
+// eachList visits the rows that a document may have in the lists.
+func eachList(p *place, d *DocState, visit func(row []byte, want bool) error) error {
+	return errors.Join(
+		visit(p.name(tableName), d.Live),
+		visit(p.name(tableMarked), d.Marked),
+		visit(p.tombstone(d.Position), !d.Live),
+	)
+}
+
+// inList checks whether a row of a list is there as it should be.
+func inList(r pebble.Reader, row []byte, want bool) (there bool, err error) {
+	content, err := get(r, row)
+	there = content != nil
+	if err == nil && there != want {
+		err = fmt.Errorf("row %q is there: %v, should be: %v: %w", row, there, want, ErrDamaged)
+	}
+	return there, err
+}
