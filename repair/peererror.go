@@ -50,11 +50,3 @@ func (e *RefusedError) Error() string {
 func (e *RefusedError) Is(target error) bool {
 	return target == ErrRefused || target == ErrLayout && e.Code == CodeLayout
 }
-
-func garbage(host, format string, args ...any) error {
-	return fmt.Errorf("%s: %w: %w", host, ErrGarbage, fmt.Errorf(format, args...))
-}
-
-func unreachable(host, format string, args ...any) error {
-	return fmt.Errorf("%s: %w: %w", host, ErrUnreachable, fmt.Errorf(format, args...))
-}

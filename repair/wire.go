@@ -32,14 +32,13 @@ func Subject(host, endpoint string) string { return "trireme.repair." + host + "
 
 // Bounds of one request and its answer. Who wants more asks again.
 const (
-	maxRequest       = 1 << 20   // bytes of a request
-	maxAnswer        = 8 << 20   // bytes of an answer in one message
-	maxBuckets       = 2048      // of an answer
-	maxIndex         = 1024      // documents of an answer, and of as many bytes as follow at most,
-	maxIndexBytes    = 512 << 10 // if there is more than one
-	maxKeys          = 4096      // documents asked for in one stream
-	maxStripes       = 1024      // asked for by name
-	maxPartitionsAsk = maxBuckets
+	maxRequest     = 1 << 20   // bytes of a request
+	maxAnswer      = 8 << 20   // bytes of an answer in one message
+	maxIndex       = 1024      // documents of an answer, and of as many bytes as follow at most,
+	maxIndexBytes  = 512 << 10 // if there is more than one
+	maxKeys        = 4096      // documents asked for in one stream
+	maxStripes     = 1024      // asked for by name
+	maxRefusalText = 1 << 10
 )
 
 // asking is at the front of every request. Who asks by hand may leave it out.
