@@ -10,6 +10,7 @@
 //	log      { max_bytes: 1GB, keep_bytes: 64MB }
 //	store    { cache_bytes: 64MB, merged_bytes: 64MB, checkpoint: 2s }
 //	requests { hold: 15s, max_in_flight: 65536, max_bytes: 512MB }
+//	repair   { interval: 30s, rate_bytes: 64MB, serve_bytes: 64MB, tranquility: 1, scrub: 336h }
 //	disk     { reserve_bytes: 1GB }
 //	clients  [ { user: app, password: $APP_PASSWORD, role: client } ]
 //	nats     { ping_interval: 30s }   # whatever else NATS offers
@@ -44,6 +45,7 @@ type Config struct {
 	Log      Log
 	Store    Store
 	Requests Requests
+	Repair   Repair
 
 	// DiskReserve is what changes leave free on the data directory's file
 	// system: 0 takes a tenth of it, at least 64 MiB and at most 1 GiB.
@@ -84,6 +86,16 @@ type Requests struct {
 	MaxBytes    int           // and their size together
 }
 
+// Repair is how eagerly a host compares its documents with others, and fetches what
+// differs.
+type Repair struct {
+	Interval    time.Duration // between two rounds of comparing
+	RateBytes   int64         // documents fetched a second, until an operator sets another rate; 0 for no bound
+	ServeBytes  int64         // documents given to others a second; 0 for no bound
+	Tranquility int           // rest after each piece of background work, in multiples of what it took
+	Scrub       time.Duration // in which everything on disk is read again once; 0 for never
+}
+
 // Client is a user that may connect from outside.
 type Client struct {
 	User     string
@@ -105,6 +117,7 @@ func Default() Config {
 		Log:      Log{KeepBytes: 64 << 20},
 		Store:    Store{CacheBytes: 64 << 20, MergedBytes: 64 << 20, Checkpoint: 2 * time.Second},
 		Requests: Requests{Hold: 15 * time.Second, MaxInFlight: 65536, MaxBytes: 512 << 20},
+		Repair:   Repair{Interval: 30 * time.Second, Tranquility: 1, Scrub: 14 * 24 * time.Hour},
 	}
 }
 
@@ -153,6 +166,7 @@ func (c Config) Validate() error {
 		fault("requests.hold: %v is not between 100ms and 10m", d)
 	}
 	errs = append(errs, c.checkCluster()...)
+	errs = append(errs, c.Repair.check()...)
 	for i, client := range c.Clients {
 		if !slices.Contains([]string{"client", "operator"}, client.Role) {
 			fault("clients[%d].role: %q is unknown: want client or operator", i, client.Role)
@@ -183,6 +197,27 @@ func (c Config) checkCluster() (errs []error) {
 	}
 	if c.Layout != "" && c.HTTP == NoHTTP {
 		fault("http: none does not go with a layout: the other hosts ask there who this host is")
+	}
+	return errs
+}
+
+// check names the faults.
+func (r Repair) check() (errs []error) {
+	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if r.Interval < 100*time.Millisecond || r.Interval > 24*time.Hour {
+		fault("repair.interval: %v is not between 100ms and 24h", r.Interval)
+	}
+	if r.RateBytes < 0 {
+		fault("repair.rate_bytes: %d is negative: write bytes a second, or 0 for no bound", r.RateBytes)
+	}
+	if r.ServeBytes < 0 {
+		fault("repair.serve_bytes: %d is negative: write bytes a second, or 0 for no bound", r.ServeBytes)
+	}
+	if r.Tranquility < 0 || r.Tranquility > 100 {
+		fault("repair.tranquility: %d is not between 0 and 100", r.Tranquility)
+	}
+	if r.Scrub != 0 && (r.Scrub < time.Minute || r.Scrub > 365*24*time.Hour) {
+		fault("repair.scrub: %v is not between 1m and 8760h, nor 0 for never", r.Scrub)
 	}
 	return errs
 }

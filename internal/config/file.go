@@ -57,6 +57,13 @@ func (c *Config) fields(d *conffile.Decoder) map[string]conffile.Field {
 			"max_in_flight": d.Int(&c.Requests.MaxInFlight),
 			"max_bytes":     d.Int(&c.Requests.MaxBytes),
 		}),
+		"repair": d.Nested(map[string]conffile.Field{
+			"interval":    d.Duration(&c.Repair.Interval),
+			"rate_bytes":  d.Number(&c.Repair.RateBytes),
+			"serve_bytes": d.Number(&c.Repair.ServeBytes),
+			"tranquility": d.Int(&c.Repair.Tranquility),
+			"scrub":       d.Duration(&c.Repair.Scrub),
+		}),
 		"disk":    d.Nested(map[string]conffile.Field{"reserve_bytes": d.Number(&c.DiskReserve)}),
 		"clients": clients(d, &c.Clients),
 		"nats":    passOn(d, &c.NATS),

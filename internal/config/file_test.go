@@ -45,6 +45,7 @@ func TestEveryFieldIsRead(t *testing.T) {
 		log { max_bytes: 2GB, keep_bytes: $size }
 		store { cache_bytes: 32MB, merged_bytes: -1, checkpoint: 500ms }
 		requests { hold: 3s, max_in_flight: 10, max_bytes: 2MB }
+		repair { interval: 5s, rate_bytes: 3MB, serve_bytes: 4MB, tranquility: 2, scrub: 24h }
 		disk { reserve_bytes: 1MB }
 		clients: [ { user: app, password: $TRIREME_TEST_PASSWORD }, { user: op, password: x, role: operator } ]
 		nats { ping_interval: 20s, tls { cert_file: "c.pem" }, lame_duck_duration: 30s }
@@ -65,6 +66,7 @@ func TestEveryFieldIsRead(t *testing.T) {
 		Log:         Log{MaxBytes: 2 << 30, KeepBytes: 128 << 20},
 		Store:       Store{CacheBytes: 32 << 20, MergedBytes: -1, Checkpoint: 500 * time.Millisecond},
 		Requests:    Requests{Hold: 3 * time.Second, MaxInFlight: 10, MaxBytes: 2 << 20},
+		Repair:      Repair{Interval: 5 * time.Second, RateBytes: 3 << 20, ServeBytes: 4 << 20, Tranquility: 2, Scrub: 24 * time.Hour},
 		DiskReserve: 1 << 20,
 		Clients:     []Client{{"app", "s3cret", "client"}, {"op", "x", "operator"}},
 	}
@@ -75,17 +77,19 @@ func TestEveryFieldIsRead(t *testing.T) {
 
 func TestFaultsNamePlaceFieldValueAndRemedy(t *testing.T) {
 	for text, wants := range map[string][]string{
-		"hosst: h1":                   {":1:", "hosst", "want one of", "host"},
-		"\n\nlog { max_byte: 1 }":     {":3:", "log.max_byte", "max_bytes"},
-		"log: 7":                      {"log", "block"},
-		"store { checkpoint: 5 }":     {"store.checkpoint", "duration"},
-		"store { checkpoint: 5h }":    {"store.checkpoint", "5h"},
-		"requests { hold: soon }":     {"requests.hold", "soon", "15s"},
-		"host: \"a b\"":               {"host", "a b"},
-		"listen: 4222":                {"listen", "4222"},
-		"listen: \"127.0.0.1:99999\"": {"listen", "99999"},
-		"log { max_bytes: 1MB }":      {"log.max_bytes", "1048576"},
-		"log { keep_bytes: many }":    {"log.keep_bytes", "many"},
+		"hosst: h1":                {":1:", "hosst", "want one of", "host"},
+		"\n\nlog { max_byte: 1 }":  {":3:", "log.max_byte", "max_bytes"},
+		"log: 7":                   {"log", "block"},
+		"store { checkpoint: 5 }":  {"store.checkpoint", "duration"},
+		"store { checkpoint: 5h }": {"store.checkpoint", "5h"},
+		"requests { hold: soon }":  {"requests.hold", "soon", "15s"},
+		"repair { interval: 1ms, tranquility: -1, scrub: 1s }": {"repair.interval", "repair.tranquility", "repair.scrub", "1m"},
+		"repair { rate_bytes: -1, serve_bytes: -2 }":           {"repair.rate_bytes", "repair.serve_bytes", "0 for no bound"},
+		"host: \"a b\"":                                     {"host", "a b"},
+		"listen: 4222":                                      {"listen", "4222"},
+		"listen: \"127.0.0.1:99999\"":                       {"listen", "99999"},
+		"log { max_bytes: 1MB }":                            {"log.max_bytes", "1048576"},
+		"log { keep_bytes: many }":                          {"log.keep_bytes", "many"},
 		"clients: [ { user: a, role: king, password: x } ]": {"clients[0].role", "king", "operator"},
 		"clients: [ { usr: a } ]":                           {"clients[0].usr"},
 		"clients: { user: a }":                              {"clients", "list"},
