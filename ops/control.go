@@ -56,12 +56,13 @@ const maxControls = 16
 // Control answers with a host's status on NATS, and does what operators tell it, as
 // the micro service "trireme". Set the fields, then Start.
 type Control struct {
-	Conn       *nats.Conn    // stays the caller's
-	Host       string        // one token of a subject
-	Version    string        // semantic, with or without a leading v; anything else is told as 0.0.0
-	Status     func() Status // called for each request
-	Controller Controller    // nil for a host that only tells
-	Logger     *slog.Logger  // what operators ask for is logged; nil for nowhere
+	Conn       *nats.Conn       // stays the caller's
+	Host       string           // one token of a subject
+	Version    string           // semantic, with or without a leading v; anything else is told as 0.0.0
+	Status     func() Status    // called for each request
+	Controller Controller       // nil for a host that only tells
+	Repair     RepairController // nil for a host that repairs nothing
+	Logger     *slog.Logger     // what operators ask for is logged; nil for nowhere
 
 	service micro.Service
 	stop    context.CancelFunc

@@ -1,6 +1,10 @@
 package ops
 
-import "time"
+import (
+	"time"
+
+	"trireme/repair"
+)
 
 // Status is a host at one moment. It is what `trireme status --host NAME -o json`
 // prints and what trireme.v1.status and HTTP /status answer; new fields may come,
@@ -8,6 +12,7 @@ import "time"
 // digests as the layout tells them.
 type Status struct {
 	Host       string      `json:"host"`
+	At         time.Time   `json:"at,omitzero"` // the moment that it is of
 	Version    string      `json:"version"`
 	Started    time.Time   `json:"started"`
 	PID        int         `json:"pid"`
@@ -32,6 +37,8 @@ type Status struct {
 	Draining     bool         `json:"draining"` // it was asked to own nothing
 	Held         *Held        `json:"held,omitempty"`
 	Hosts        []HostView   `json:"hosts"` // of the layout, itself among them; none alone
+
+	Repair *repair.Status `json:"repair,omitempty"` // nil alone, and while the host does not run
 }
 
 // Phase is what a host is doing with its life.
@@ -116,6 +123,10 @@ type Stripe struct {
 	Queued     int    `json:"queued"`
 	Error      string `json:"error,omitempty"` // why it does not serve
 
+	// LogGone is why the stripe's log cannot be found or gone on with, though nothing is
+	// wrong with the servers that would keep it; "" when it is there, or nobody knows.
+	LogGone string `json:"log_gone,omitempty"`
+
 	MembersState []MemberView `json:"members_state"` // in the order of Members; none alone
 }
 
@@ -143,6 +154,9 @@ type Store struct {
 	Hits      uint64 `json:"merged_cache_hits"`
 	Misses    uint64 `json:"merged_cache_misses"`
 	Damaged   uint64 `json:"damaged_rows"` // met since the start
+
+	// SetAside are the folders of stores that could not be opened and are kept.
+	SetAside []string `json:"set_aside,omitempty"`
 }
 
 // Disk is the file system of the data directory.
