@@ -51,6 +51,7 @@ var viewCalls = []call{
 // They change nothing.
 var repairCalls = []call{
 	{"trireme.repair.*.roots", false},
+	{"trireme.repair.*.stand", false},
 	{"trireme.repair.*.buckets", false},
 	{"trireme.repair.*.index", false},
 	{"trireme.repair.*.document", false},

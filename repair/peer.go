@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"trireme/buckets"
 	"trireme/internal/contract"
 	"trireme/internal/layout"
 	"trireme/repair/plan"
@@ -106,6 +107,21 @@ func (p *Peer) Partitions(ctx context.Context, host, stripe string) (StripeRoot,
 		return StripeRoot{}, &RefusedError{Host: host, Code: CodeSick, Why: roots[0].Sick}
 	}
 	return roots[0], nil
+}
+
+// Stand asks where a peer stands in the log of a stripe.
+func (p *Peer) Stand(ctx context.Context, host, stripe string) (buckets.Applied, error) {
+	c := p.call(host)
+	asked, err := c.stripe(stripe)
+	if err != nil {
+		return buckets.Applied{}, err
+	}
+	var tell standTell
+	if err := c.ask(ctx, EndpointStand, standAsk{asking: c.asking(), stripeAsked: asked}, &tell); err != nil {
+		return buckets.Applied{}, err
+	}
+	at, err := tell.check(c.expected(), asked)
+	return at, c.judge(EndpointStand, err)
 }
 
 // Buckets asks for the state of each bucket of some partitions of one stripe, all as

@@ -19,6 +19,7 @@ const ServiceName = "trireme-repair"
 // What a host is asked: the last words of [Subject].
 const (
 	EndpointRoots     = "roots"     // digests of its stripes, or of a stripe's partitions
+	EndpointStand     = "stand"     // where it stands in the log of a stripe
 	EndpointBuckets   = "buckets"   // digests of buckets
 	EndpointIndex     = "index"     // the documents of a bucket
 	EndpointDocument  = "document"  // all that is known of one document's copy

@@ -18,6 +18,10 @@ type (
 		Stripes    []string `json:"stripes,omitempty"`   // all of the host's when empty
 		Partitions bool     `json:"partitions,omitzero"` // the roots of their partitions, too
 	}
+	standAsk struct {
+		asking
+		stripeAsked
+	}
 	bucketsAsk struct {
 		asking
 		stripeAsked
@@ -85,6 +89,13 @@ func parseAsk[T any](body []byte) (T, error) {
 func (a *rootsAsk) check() error {
 	if len(a.Stripes) > maxStripes {
 		return refuse(CodeTooLarge, "%d stripes are asked for, at most %d at once", len(a.Stripes), maxStripes)
+	}
+	return nil
+}
+
+func (a *standAsk) check() error {
+	if a.Stripe == "" {
+		return refuse(CodeMalformed, `no stripe is asked for: send {"stripe":"s1"}`)
 	}
 	return nil
 }

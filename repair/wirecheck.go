@@ -120,6 +120,27 @@ func (t *rootTold) check(e *expected, s layout.Stripe, partitions bool) (StripeR
 	return root, nil
 }
 
+func (t *standTell) check(e expected, asked stripeAsked) (buckets.Applied, error) {
+	if err := e.told(&t.telling); err != nil {
+		return buckets.Applied{}, err
+	}
+	side, err := e.side(&t.sideTold, asked)
+	if err != nil {
+		return buckets.Applied{}, err
+	}
+	chain, err := digest.ParseChain(t.Chain)
+	a := buckets.Applied{Seq: side.Applied.Seq, Chain: chain, Epoch: position.Position(t.Epoch), Time: t.Time, Horizon: side.Horizon}
+	switch {
+	case err != nil:
+		return buckets.Applied{}, err
+	case side.Applied.Less(a.Epoch):
+		return buckets.Applied{}, fmt.Errorf("epoch %v comes after %v", a.Epoch, side.Applied)
+	case a.Seq == 0 && a != buckets.Applied{}, a.Time < 0:
+		return buckets.Applied{}, fmt.Errorf("the log up to %v has epoch %v, chain %v and time %d", side.Applied, a.Epoch, a.Chain, a.Time)
+	}
+	return a, nil
+}
+
 func (t *bucketsTell) check(e expected, asked stripeAsked, partitions []layout.PartitionID) (plan.Side, []plan.BucketState, error) {
 	if err := e.told(&t.telling); err != nil {
 		return plan.Side{}, nil, err

@@ -15,6 +15,13 @@ type (
 		telling
 		Stripes []rootTold `json:"stripes"`
 	}
+	standTell struct {
+		telling
+		sideTold
+		Chain string       `json:"chain"`          // of the log up to applied
+		Epoch wirePosition `json:"epoch,omitzero"` // of the last claim up to there
+		Time  int64        `json:"time"`           // the highest up to there, Unix milliseconds
+	}
 	bucketsTell struct {
 		telling
 		sideTold
