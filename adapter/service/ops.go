@@ -128,10 +128,11 @@ func (s *Service) loadsHere(r *request) bool {
 
 // local reads from this replica and says how far behind it may be.
 func (s *Service) local(k contract.Key, get func() (reply, error)) (reply, error) {
-	behind := uint64(0)
-	if c, ok := s.replica(k); ok {
-		behind = c.Behind()
+	c, ok := s.replica(k)
+	if !ok {
+		return reply{}, contract.Errorf(contract.NotHere, "host %s has no replica of document %q in space %q, or one that is being healed", s.Host, k.Key, k.Space)
 	}
+	behind := c.Behind()
 	body, err := get()
 	if contract.CodeOf(err) == contract.NotFound {
 		return reply{}, contract.Errorf(contract.NotHere, "this replica has no document %q in space %q", k.Key, k.Space)

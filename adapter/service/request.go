@@ -2,6 +2,7 @@ package service
 
 import (
 	"encoding/json"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,8 +31,9 @@ type request struct {
 	op      *operation
 	msg     *nats.Msg
 	arrived time.Time
-	decoded chan struct{} // closed when headers and body are read; nil when they are from the beginning
-	due     time.Time     // the end of its hold
+	reading sync.WaitGroup // until headers and body are read; what is set from them is nobody's before
+	decoded chan struct{}  // closed when they are, of a request that is read beside the others; nil else
+	due     time.Time      // the end of its hold
 	came    way
 	phase   atomic.Int32
 	handed  atomic.Bool // has been appended at some time
@@ -52,6 +54,7 @@ type request struct {
 	here   bool // is answered by the replica that was asked
 
 	refused error // what Prepare has decided; told once a commit has confirmed it
+	mended  bool  // the copy here was damaged, and was to be mended
 }
 
 // A reply is a body and headers that go with it.
@@ -198,6 +201,10 @@ func (r *request) Done(err error) {
 		return
 	case err != nil:
 		r.answer(reply{}, r.blur(refusal(err)))
+	case r.mendable(r.refused):
+		r.notYet()
+		go r.rerun()
+		return
 	case r.refused != nil:
 		r.answer(reply{}, r.refused)
 	case r.read != nil && r.phase.Load() != answered:
@@ -246,10 +253,7 @@ func (r *request) blur(err error) error {
 // waited for, by changes of other keys only: the lane keeps writers of this one
 // back.
 func (r *request) serveRead() {
-	body, err := r.read()
-	if err != nil {
-		err = refusal(err)
-	}
+	body, err := r.readSound()
 	r.answer(body, err)
 	r.leave()
 }
@@ -271,8 +275,10 @@ func (r *request) leave() {
 
 // expire answers a request whose hold has ended. "Not happened" is a promise: it
 // is said only of what was never handed to the log, neither by this request nor
-// by the one whose resend it is.
+// by the one whose resend it is. WHOSE RESEND IT IS, its headers and body tell: one
+// that is being decoded is waited for.
 func (r *request) expire() {
+	r.reading.Wait()
 	if r.svc.lanes.resends(r) || !r.giveUp() {
 		r.answer(reply{}, contract.Errorf(contract.OutcomeUnknown, "the log has not told within %v whether the request is in it", r.svc.Hold))
 	}

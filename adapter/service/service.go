@@ -45,6 +45,11 @@ type Service struct {
 	Observe   func(op string, code contract.Code, took time.Duration) // told of every answer; nil for nobody
 	Passed    func(owner string, again bool)                          // told of every request that is passed on; owner is "" when none is known; nil for nobody
 
+	// Mend fetches the document, whose copy here is damaged, from another host, and
+	// returns when the copy is whole or cannot be mended now. nil where there is no
+	// other host.
+	Mend func(ctx context.Context, k contract.Key) error
+
 	Hold        time.Duration // how long a request waits for a commit at most; 15 s when 0
 	MaxInFlight int           // requests that wait at once; 65536 when 0
 	MaxBytes    int           // their size; 512 MiB when 0
@@ -282,9 +287,9 @@ func (s *Service) Close(ctx context.Context) error {
 	// After the flush nothing more arrives; nil is the last to come.
 	err := s.Conn.FlushWithContext(ctx)
 	s.settle(ctx)
-	s.flight.expire(time.Now().Add(time.Hour))
 	s.stop()
 	s.wait.Wait()
+	s.flight.expire(time.Now().Add(time.Hour)) // LAST: nothing is taken any more
 	if s.router != nil {
 		s.router.close()
 	}
