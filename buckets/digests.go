@@ -44,29 +44,6 @@ type digestTable struct {
 
 func bucketKey(b layout.Bucket) []byte { return []byte{tableBucket, byte(b >> 8), byte(b)} }
 
-// loadDigests reads every bucket's state. A damaged one is put together again
-// from the bucket's documents.
-func (s *Store) loadDigests() error {
-	return scan(s.db, []byte{tableBucket}, func(key, content []byte, damaged error) error {
-		bucket, err := bucketIn(key)
-		if err != nil || len(key) != 3 {
-			return nil //nolint:nilerr // no bucket's row; Verify tells of it
-		}
-		var state BucketState
-		if err = damaged; err == nil {
-			state, err = parseBucketState(content)
-		}
-		if err != nil {
-			s.opts.Events(Event{Kind: RowDamaged, Err: err})
-			if state, err = s.mendBucket(bucket); err != nil {
-				return err
-			}
-		}
-		s.digests.of[bucket] = state
-		return nil
-	})
-}
-
 // mendBucket sums up the documents of a bucket that can be read.
 func (s *Store) mendBucket(b layout.Bucket) (BucketState, error) {
 	sum, err := s.sumBucket(s.db, b, nil)

@@ -22,10 +22,16 @@ const (
 	RowDamaged
 	// RowMended: a row that follows from others did not fit them and was put right.
 	RowMended
+	// FileUnreadable: a file of this store was found damaged, in part or in whole.
+	FileUnreadable
+	// RowsLost: a range of rows was cut out of the store, because the database could
+	// not read all of it.
+	RowsLost
 )
 
 var kindNames = [...]string{
 	RecordSkipped: "record skipped", ChangeSkipped: "change skipped", RowDamaged: "row damaged", RowMended: "row mended",
+	FileUnreadable: "file unreadable", RowsLost: "rows lost",
 }
 
 func (k EventKind) String() string { return kindNames[k] }

@@ -141,7 +141,8 @@ func (s *Store) head(p *place) (head, error) {
 	if h, ok := s.heads.get(p); ok {
 		return h, nil
 	}
-	state, content, err := loadState(s.db, p)
+	marks := s.marks() // BEFORE reading
+	state, content, err := s.present(s.db, p, marks)
 	if err != nil || content == nil {
 		return head{}, err
 	}

@@ -58,7 +58,11 @@ func (s *Store) checkID(p *place, c *record.Change) (done bool, err error) {
 	if c.ID == "" || s.heads.lacks(p, c.ID) {
 		return false, nil
 	}
+	marks := s.marks() // BEFORE reading
 	row, found, err := findID(s.db, p, c.ID)
+	if err == nil && !found {
+		err = s.unsure(p.bucket, marks)
+	}
 	if err != nil || !found {
 		return false, err
 	}
@@ -110,7 +114,8 @@ func (t *tx) forget(p *place, brought string, ids *document.IDs) (*idSet, error)
 		whole = whole && err == nil
 		return t.spare(p, err)
 	})
-	whole = whole && err == nil
+	// Rows that were lost do not show: then the state knows of more.
+	whole = whole && err == nil && len(list)+1 == ids.Count
 	if err := t.spare(p, err); err != nil {
 		return nil, err
 	}

@@ -20,6 +20,7 @@ func (s *Store) Marked(after contract.Key, limit int, accept func(layout.Bucket)
 }
 
 func (s *Store) names(table byte, after contract.Key, limit int, accept func(layout.Bucket) bool) ([]contract.Key, error) {
+	marks := s.marks() // BEFORE reading
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{table}, UpperBound: []byte{table + 1}})
 	if err != nil {
 		return nil, refusal(damage(err))
@@ -42,5 +43,8 @@ func (s *Store) names(table byte, after contract.Key, limit int, accept func(lay
 			list = append(list, k)
 		}
 	}
-	return list, refusal(damage(it.Error()))
+	if err := it.Error(); err != nil {
+		return nil, refusal(damage(err))
+	}
+	return list, refusal(s.unlisted(accept, marks))
 }

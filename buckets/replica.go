@@ -43,10 +43,15 @@ type Replica struct {
 }
 
 // Replica returns the replica of a stripe, with where it stands. A stripe's name
-// goes with one birth number for as long as the store lives.
+// goes with one birth number for as long as the store lives. It fails with
+// [ErrLostReplica] when nobody can tell where it stands.
 func (s *Store) Replica(stripe string, birth uint32) (*Replica, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.replica(stripe, birth)
+}
+
+func (s *Store) replica(stripe string, birth uint32) (*Replica, error) {
 	r := s.replicas[stripe]
 	if r == nil {
 		r = &Replica{store: s, stripe: stripe, birth: birth, tx: tx{
@@ -55,6 +60,9 @@ func (s *Store) Replica(stripe string, birth uint32) (*Replica, error) {
 		r.missed.keys = map[contract.Key]position.Position{}
 		r.tx.missed = &r.missed
 		had, applied, err := r.load(s.db)
+		if errors.Is(err, ErrDamaged) {
+			err = fmt.Errorf("%w: %w", ErrLostReplica, err)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("replica of stripe %s: %w", stripe, err)
 		}

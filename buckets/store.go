@@ -8,9 +8,8 @@ import (
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
 
-	"trireme/internal/contract"
 	"trireme/internal/layout"
 )
 
@@ -21,10 +20,17 @@ const formatVersion = 2
 // A Store holds the documents of one host. Its methods may be called from
 // several goroutines.
 type Store struct {
-	db     *pebble.DB
-	opts   Options
-	merged *mergedCache
-	heads  *headCache
+	dir     string
+	lock    *pebble.Lock // of the directory; nil where the database holds it alone
+	db      *pebble.DB
+	opts    Options
+	readers sstable.ReaderOptions
+	merged  *mergedCache
+	heads   *headCache
+
+	sick    sickFiles
+	marking marking
+	cutting sync.Mutex // held by Quarantine, taken before all others
 
 	checkpoint sync.Mutex // taken before mu
 
@@ -36,47 +42,6 @@ type Store struct {
 	// repaired counts, for every bucket, how often repair has replaced documents.
 	repaired [layout.Buckets]atomic.Uint32
 	damages  damages
-}
-
-// Open opens the store in a directory, or makes one. It fails when another
-// process has it open, and when the store is of a newer format.
-func Open(dir string, opts Options) (*Store, error) {
-	opts = opts.withDefaults()
-	cache := pebble.NewCache(opts.CacheBytes)
-	defer cache.Unref() // the database keeps a reference of its own
-	db, err := pebble.Open(dir, pebbleOptions(opts, cache))
-	if err != nil {
-		return nil, fmt.Errorf("open document store in %s: %w", dir, err)
-	}
-	s := &Store{db: db, opts: opts, replicas: map[string]*Replica{}, heads: newHeadCache(opts.HeadBytes)}
-	s.damages.keys = map[contract.Key]Damage{}
-	if s.merged, err = newMergedCache(opts.MergedBytes); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	if err := errors.Join(s.checkFormat(), s.loadDigests()); err != nil {
-		s.merged.close()
-		return nil, errors.Join(fmt.Errorf("open document store in %s: %w", dir, err), db.Close())
-	}
-	return s, nil
-}
-
-func pebbleOptions(opts Options, cache *pebble.Cache) *pebble.Options {
-	o := &pebble.Options{
-		FS:                          opts.FS,
-		Cache:                       cache,
-		MemTableSize:                opts.MemTableBytes,
-		MemTableStopWritesThreshold: 4,
-		// Changes fall on documents all over the key space, so a compaction rewrites
-		// much for little: wait until it is worth it. DESIGN.md has the figures.
-		L0CompactionThreshold: 8,
-		L0StopWritesThreshold: 32,
-		LBaseMaxBytes:         256 << 20,
-
-		FormatMajorVersion: pebble.FormatNewest,
-		Logger:             databaseLog{opts.Logger},
-	}
-	o.Levels[0].FilterPolicy = bloom.FilterPolicy(10)
-	return o
 }
 
 // checkFormat reads the version of the formats, or writes it into a new store. An
@@ -101,7 +66,11 @@ func (s *Store) checkFormat() error {
 func (s *Store) Close() error {
 	err := s.Checkpoint()
 	s.merged.close()
-	return errors.Join(err, s.db.Close())
+	err = errors.Join(err, s.db.Close())
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
+	}
+	return err
 }
 
 // Checkpoint makes everything that has been applied durable. The positions that

@@ -25,6 +25,7 @@ func (s *Store) Verify() error {
 		v.others(),
 		v.buckets(),
 		v.stripes(applied),
+		s.marks().fault(),
 	)
 	v.lists()
 	return errors.Join(errors.Join(v.faults...), err)

@@ -23,9 +23,10 @@ type view struct {
 func (s *Store) view(k contract.Key) (*view, error) {
 	v := &view{place: placeOf(k)}
 	v.repaired = s.repaired[v.bucket].Load() // BEFORE the snapshot
+	marks := s.marks()                       // as well
 	v.snap = s.db.NewSnapshot()
 	var err error
-	if v.state, _, err = loadState(v.snap, &v.place); err == nil {
+	if v.state, _, err = s.present(v.snap, &v.place, marks); err == nil {
 		err = readable(&v.state, &v.place)
 	}
 	if err != nil {
@@ -61,6 +62,15 @@ func loadState(r pebble.Reader, p *place) (document.State, []byte, error) {
 		return document.State{}, nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return state, content, nil
+}
+
+// present is loadState, but for a document that is absent and may have been lost.
+func (s *Store) present(r pebble.Reader, p *place, before *markSet) (document.State, []byte, error) {
+	state, content, err := loadState(r, p)
+	if err == nil && content == nil {
+		err = s.unsure(p.bucket, before)
+	}
+	return state, content, err
 }
 
 // absent makes sure that a document without a state is not a live one which has
