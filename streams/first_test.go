@@ -11,6 +11,9 @@ func TestLogGoesOn(t *testing.T) {
 	cfg := testConfig()
 	cfg.First = 101
 	l := createLog(t, startServer(t), cfg)
+	if l.First() != 101 {
+		t.Errorf("the log began at %d", l.First())
+	}
 	if st, err := l.State(t.Context()); err != nil || st.First != 101 || st.Last != 100 || st.Records() != 0 {
 		t.Fatalf("state %+v, %v; want it to begin at 101 and hold nothing", st, err)
 	}

@@ -118,6 +118,10 @@ func (l *Log) State(ctx context.Context) (LogState, error) {
 	return LogState{First: first, Last: s.LastSeq, Bytes: int64(s.Bytes), MaxBytes: info.Config.MaxBytes, Leader: from}, nil
 }
 
+// First is the sequence at which the log began when it was made: 1, or that of
+// Config.First. It does not ask the server.
+func (l *Log) First() uint64 { return max(1, l.stream.CachedInfo().Config.FirstSeq) }
+
 // Trim removes the records below a sequence. The log's last sequence stays what
 // it is, even when all records go.
 func (l *Log) Trim(ctx context.Context, below uint64) error {
