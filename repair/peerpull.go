@@ -206,6 +206,11 @@ func (s *pull) next(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("pull from %s: %w", s.host, err)
 	}
+	return s.hear(m)
+}
+
+// hear works on one message of the peer's.
+func (s *pull) hear(m *nats.Msg) error {
 	if s.number == 0 {
 		if err := s.refused(m); err != nil {
 			return fmt.Errorf("pull: %w", err)
