@@ -62,6 +62,8 @@ func TestStoreIsItsTwin(t *testing.T) {
 				m.compareDocument(m.key())
 			case 6:
 				m.storm()
+			case 7:
+				m.release()
 			default:
 				m.batch()
 			}
@@ -92,13 +94,45 @@ func (m *machine) batch() {
 		c := m.change()
 		changes = append(changes, c)
 		if !changed[c.Key] && m.decide(&c) {
-			m.twin.apply(&c, pos(m.log.seq()+1))
+			m.take(&c)
 		}
 		changed[c.Key] = true
 	}
 	m.log.batch(changes...)
 	if m.chance(90, "apply at once") {
 		m.log.feed(m.t, m.store)
+	}
+}
+
+// take has the twin do a change that goes into the next record.
+func (m *machine) take(c *record.Change) {
+	at := pos(m.log.seq() + 1)
+	m.twin.apply(c, at)
+	m.twin.touched[c.Key] = at
+}
+
+// release compares what may be released, and releases that or up to anywhere.
+func (m *machine) release() {
+	r := m.log.feed(m.t, m.store)
+	clean := rapid.Uint64Range(0, m.log.seq()+3).Draw(m.t, "clean")
+	limit := rapid.Uint64Range(1, 4).Draw(m.t, "release at most")
+	horizon, n := r.Releasable(pos(clean), int(limit))
+	if want, of := m.twin.releasable(min(clean, m.log.seq()), limit); horizon != want || n != int(of) {
+		m.t.Fatalf("%d up to %v are releasable, the twin says %d up to %v", n, horizon, of, want)
+	}
+	if n == 0 || m.chance(30, "anywhere") {
+		horizon = pos(rapid.Uint64Range(1, m.log.seq()).Draw(m.t, "horizon"))
+	}
+	m.log.release(horizon)
+	m.twin.release(horizon)
+	m.log.feed(m.t, m.store)
+	rows := dump(m.t, m.store)
+	for _, k := range names {
+		p := placeOf(k)
+		_, kept := rows[string(p.state())]
+		if at, want := m.twin.touched[k]; kept != want {
+			m.t.Fatalf("released up to %v: %q, touched at %v, has a state: %v", horizon, k, at, kept)
+		}
 	}
 }
 
@@ -115,7 +149,7 @@ func (m *machine) storm() {
 		c := withID(remove(k), "id-"+strconv.Itoa(m.next))
 		c.Phase = rapid.SampledFrom([]string{contract.PhaseAbort, contract.PhaseMark}).Draw(m.t, "phase")
 		if m.decide(&c) {
-			m.twin.apply(&c, pos(m.log.seq()+1))
+			m.take(&c)
 		}
 		m.log.batch(c)
 		m.log.feed(m.t, m.store)

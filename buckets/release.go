@@ -119,7 +119,7 @@ func (l *lookout) over(rows *pebble.IterOptions) error {
 	for ok := it.First(); ok; ok = it.Next() {
 		p, here, err := parseTombstone(it.Key())
 		if err != nil {
-			return err
+			continue // it is of no document; the release removes it, and tells
 		}
 		if here != at {
 			if l.take(at, of); l.n >= l.limit {

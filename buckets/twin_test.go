@@ -14,8 +14,9 @@ import (
 // A twin does what the contract says in the most obvious way: every document is
 // a list of updates, each with a note of what of it is retained.
 type twin struct {
-	docs map[contract.Key]*twinDoc
-	now  int64
+	docs    map[contract.Key]*twinDoc
+	touched map[contract.Key]position.Position // of the last change that took effect
+	now     int64
 }
 
 type twinDoc struct {
@@ -42,7 +43,9 @@ type twinID struct {
 	time     int64
 }
 
-func newTwin() *twin { return &twin{docs: map[contract.Key]*twinDoc{}} }
+func newTwin() *twin {
+	return &twin{docs: map[contract.Key]*twinDoc{}, touched: map[contract.Key]position.Position{}}
+}
 
 func (w *twin) doc(k contract.Key) *twinDoc {
 	if w.docs[k] == nil {
@@ -155,6 +158,42 @@ func (w *twin) apply(c *record.Change, at position.Position) {
 		d.ids = slices.DeleteFunc(d.ids, func(i twinID) bool { return i.id == c.ID })
 		d.ids = append(d.ids, twinID{c.ID, body(c), w.now})
 	}
+}
+
+// release forgets the documents that are deleted at or below a horizon.
+func (w *twin) release(horizon position.Position) {
+	for k, at := range w.touched {
+		if !w.doc(k).live && !horizon.Less(at) {
+			delete(w.docs, k)
+			delete(w.touched, k)
+		}
+	}
+}
+
+// releasable tells how far tombstones may be released, looking at every record.
+func (w *twin) releasable(upTo, limit uint64) (horizon position.Position, n uint64) {
+	for seq := uint64(1); seq <= upTo; seq++ {
+		of := uint64(0)
+		for k, at := range w.touched {
+			d := w.doc(k)
+			if d.live || at != pos(seq) {
+				continue
+			}
+			for _, id := range d.ids {
+				if id.time >= w.now-120_000 {
+					return horizon, n
+				}
+			}
+			of++
+		}
+		if of > 0 && n > 0 && n+of > limit {
+			return horizon, n
+		}
+		if of > 0 {
+			horizon, n = pos(seq), n+of
+		}
+	}
+	return horizon, n
 }
 
 func (d *twinDoc) append(c *record.Change, at position.Position) {
