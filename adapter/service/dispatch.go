@@ -50,6 +50,7 @@ func (s *Service) take(msg *nats.Msg) *request {
 		s.respond(msg, nil, nil, contract.Errorf(contract.Malformed, "%s is no operation: want %s followed by one of %v", msg.Subject, contract.SubjectPrefix, contract.Ops()))
 		return nil
 	}
+	r.reading.Add(1) // BEFORE it is in flight, where its hold may end at once
 	err := s.fresh(r.arrived)
 	if err == nil {
 		err = s.flight.takeOff(r, s.MaxInFlight, s.MaxBytes)
@@ -124,6 +125,7 @@ func (s *Service) turnsAway(r *request) bool {
 
 // decode reads headers and body. What is wrong in itself is answered at once.
 func (r *request) decode() {
+	defer r.reading.Done()
 	err := r.readHeaders()
 	if err == nil {
 		err = r.op.parse(r.svc, r)

@@ -174,13 +174,12 @@ func TestTheEndOfTheHoldAcrossHosts(t *testing.T) {
 		silence("h3")
 		all(contract.OutcomeUnknown, contract.NoOwner, contract.NoOwner)
 	})
-	for host, svc := range w.hosts {
-		if n, _ := svc.service().InFlight(); n != 0 {
-			t.Errorf("%d requests are in flight at %s", n, host)
-		}
-		if left := svc.service().router.held(); left != 0 {
-			t.Errorf("the router of %s holds %d requests", host, left)
-		}
+	for host, svc := range w.hosts { // they leave AFTER the answer
+		waitFor(t, "the end of all requests in flight at "+host, func() bool {
+			n, _ := svc.service().InFlight()
+			return n == 0
+		})
+		waitFor(t, "an empty router at "+host, func() bool { return svc.service().router.held() == 0 })
 	}
 }
 

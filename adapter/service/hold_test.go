@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -91,7 +92,7 @@ func newStage(t *testing.T, change func(*Service)) *stage {
 	s := &stage{t: t, puppet: &puppet{came: make(chan struct{}, 100)}, client: connect()}
 	s.svc = &Service{
 		Conn: connect(), Store: store, Host: "h1", Layout: singleLayout,
-		Committer: func(string) Committer { return s.puppet }, Hold: 300 * time.Millisecond,
+		Committer: func(string) Committer { return s.puppet }, Hold: time.Minute,
 	}
 	change(s.svc)
 	if err := s.svc.Start(); err != nil {
@@ -167,6 +168,32 @@ func (s *stage) code(sub *nats.Subscription) contract.Code {
 
 const create = `{"space":"s","key":"k","patch":{"seq_begin":0,"seq_end":1,"redo":"{}","undo":"{}"}}`
 
+// endHolds ends the hold of all requests that have been taken.
+func (s *stage) endHolds() { s.svc.flight.expire(time.Now().Add(time.Hour)) }
+
+// taken waits until so many requests have been taken.
+func (s *stage) taken(n int) {
+	s.t.Helper()
+	waitFor(s.t, fmt.Sprint(n, " requests in flight"), func() bool {
+		count, _ := s.svc.InFlight()
+		return count == n
+	})
+}
+
+func TestTheHoldEndsByItself(t *testing.T) {
+	s := newStage(t, func(s *Service) { s.Hold = 300 * time.Millisecond })
+	defer s.close(time.Second)
+	sub := s.ask("initialize", create)
+	p := s.puppet.take(t)
+	if got := s.code(sub); got != contract.NoQuorum {
+		t.Errorf("answered %d, want %d", got, contract.NoQuorum)
+	}
+	var b record.Builder
+	if p.Prepare(&b) || b.Len() != 0 {
+		t.Error("the request goes into the log after it was told that it did not")
+	}
+}
+
 func TestTheHoldsEndTellsWhatIsTrue(t *testing.T) {
 	s := newStage(t, func(*Service) {})
 	defer s.close(time.Second)
@@ -174,6 +201,7 @@ func TestTheHoldsEndTellsWhatIsTrue(t *testing.T) {
 	t.Run("never handed to the log", func(t *testing.T) {
 		sub := s.ask("initialize", create)
 		p := s.puppet.take(t)
+		s.endHolds()
 		if got := s.code(sub); got != contract.NoQuorum {
 			t.Errorf("answered %d, want %d", got, contract.NoQuorum)
 		}
@@ -189,6 +217,7 @@ func TestTheHoldsEndTellsWhatIsTrue(t *testing.T) {
 		if !p.Prepare(&b) || b.Len() != 1 {
 			t.Fatal("the request does not go into the log")
 		}
+		s.endHolds()
 		if got := s.code(sub); got != contract.OutcomeUnknown {
 			t.Errorf("answered %d, want %d", got, contract.OutcomeUnknown)
 		}
@@ -206,6 +235,8 @@ func TestTheHoldsEndTellsWhatIsTrue(t *testing.T) {
 		if !p.Prepare(&record.Builder{}) {
 			t.Fatal("the request does not go into the log")
 		}
+		s.taken(2)
+		s.endHolds()
 		for _, sub := range []*nats.Subscription{first, resend} {
 			if got := s.code(sub); got != contract.OutcomeUnknown {
 				t.Errorf("answered %d, want %d", got, contract.OutcomeUnknown)
@@ -221,6 +252,7 @@ func TestTheHoldsEndTellsWhatIsTrue(t *testing.T) {
 		if !p.Prepare(&b) || b.Len() != 0 {
 			t.Fatal("the resend goes into the log again")
 		}
+		s.endHolds()
 		if got := s.code(sub); got != contract.OutcomeUnknown {
 			t.Errorf("answered %d, want %d: it has happened", got, contract.OutcomeUnknown)
 		}
@@ -233,6 +265,7 @@ func TestTheHoldsEndTellsWhatIsTrue(t *testing.T) {
 		if !p.Prepare(&b) || b.Len() != 0 {
 			t.Fatal("a read adds something")
 		}
+		s.endHolds()
 		if got := s.code(sub); got != contract.NoQuorum {
 			t.Errorf("answered %d, want %d", got, contract.NoQuorum)
 		}
@@ -241,6 +274,8 @@ func TestTheHoldsEndTellsWhatIsTrue(t *testing.T) {
 	t.Run("behind another on its key", func(t *testing.T) {
 		first, second := s.ask("initialize", create), s.ask("get", `{"space":"s","key":"k"}`)
 		p := s.puppet.take(t)
+		s.taken(2)
+		s.endHolds()
 		for _, sub := range []*nats.Subscription{first, second} {
 			if got := s.code(sub); got != contract.NoQuorum {
 				t.Errorf("answered %d, want %d", got, contract.NoQuorum)
@@ -255,10 +290,45 @@ func TestTheHoldsEndTellsWhatIsTrue(t *testing.T) {
 	}
 }
 
+// What is still being decoded when its hold ends is answered when it is known whose
+// resend it is.
+func TestTheHoldEndsBeforeARequestIsDecoded(t *testing.T) {
+	s := newStage(t, func(*Service) {})
+	defer s.close(time.Second)
+	first := s.askAs("id-1", "initialize", create)
+	p := s.puppet.take(t)
+	if !p.Prepare(&record.Builder{}) {
+		t.Fatal("the request does not go into the log")
+	}
+	op, entered, proceed := s.svc.ops["initialize"], make(chan struct{}), make(chan struct{})
+	parse := op.parse
+	op.parse = func(s *Service, r *request) error {
+		close(entered)
+		<-proceed
+		return parse(s, r)
+	}
+	resend := s.askAs("id-1", "initialize", create)
+	<-entered
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.endHolds()
+	}()
+	if got := s.code(first); got != contract.OutcomeUnknown {
+		t.Errorf("answered %d, want %d", got, contract.OutcomeUnknown)
+	}
+	close(proceed)
+	<-ended
+	if got := s.code(resend); got != contract.OutcomeUnknown {
+		t.Errorf("the resend was answered %d, want %d: the first may be in the log", got, contract.OutcomeUnknown)
+	}
+	p.Done(nil)
+}
+
 // A refusal is told only after a commit has confirmed that this host was still
 // the owner when it looked.
 func TestARefusalWaitsForTheCommit(t *testing.T) {
-	s := newStage(t, func(s *Service) { s.Hold = time.Minute })
+	s := newStage(t, func(*Service) {})
 	defer s.close(time.Second)
 	sub := s.ask("get", `{"space":"s","key":"none"}`)
 	p := s.puppet.take(t)
@@ -278,7 +348,7 @@ func TestARefusalWaitsForTheCommit(t *testing.T) {
 }
 
 func TestOverload(t *testing.T) {
-	s := newStage(t, func(s *Service) { s.Hold, s.MaxInFlight = time.Minute, 2 })
+	s := newStage(t, func(s *Service) { s.MaxInFlight = 2 })
 	one, two := s.ask("get", `{"space":"s","key":"1"}`), s.ask("get", `{"space":"s","key":"2"}`)
 	p, q := s.puppet.take(t), s.puppet.take(t)
 	if got := s.code(s.ask("get", `{"space":"s","key":"3"}`)); got != contract.Overloaded {
@@ -293,6 +363,7 @@ func TestOverload(t *testing.T) {
 			t.Errorf("answered %d, want %d", got, contract.NotFound)
 		}
 	}
+	s.taken(0) // they count until after their answers
 	// Closing answers what is left, and takes nothing more.
 	left := s.ask("get", `{"space":"s","key":"4"}`)
 	p = s.puppet.take(t)
