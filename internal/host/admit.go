@@ -64,7 +64,7 @@ func (h *Host) judge(ctx context.Context) (identity.Verdict, error) {
 	}
 	l, addresses := h.cluster.layouts.first(), map[string]string{}
 	for _, s := range l.StripesOn(h.Config.Host) {
-		replica, err := h.store.Replica(s.Name, s.Birth)
+		replica, err := h.replica(s)
 		if err != nil {
 			return identity.Verdict{}, err
 		}

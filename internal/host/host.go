@@ -33,6 +33,7 @@ import (
 	"trireme/internal/layout"
 	"trireme/internal/layoutfile"
 	"trireme/ops"
+	"trireme/repair"
 )
 
 // A Host is one running daemon. Set the fields, then Start. A Host starts once.
@@ -58,6 +59,9 @@ type Host struct {
 	http    *ops.Server
 	control *ops.Control
 
+	repairs *nats.Conn // in the account of the logs, for documents alone
+	answers *repair.Server
+
 	damaged counter
 
 	stop    context.CancelFunc
@@ -65,12 +69,13 @@ type Host struct {
 	release context.CancelFunc
 	wait    sync.WaitGroup
 
-	mu      sync.Mutex // guards what follows
-	stripes map[string]*stripe
-	phase   ops.Phase
-	step    string
-	verdict *identity.Verdict    // of the last admission
-	without map[string]time.Time // stripes without an owner, since when
+	mu       sync.Mutex // guards what follows
+	stripes  map[string]*stripe
+	repairer *repair.Repairer
+	phase    ops.Phase
+	step     string
+	verdict  *identity.Verdict    // of the last admission
+	without  map[string]time.Time // stripes without an owner, since when
 }
 
 // Start starts the host and returns when it serves: alone, when its stripe is
@@ -121,6 +126,7 @@ func (h *Host) start(ctx context.Context) error {
 		{"starting the control service", h.startControl},
 		{"joining the other hosts", func() error { return h.join(ctx, background) }},
 		{"opening the stripes", func() error { return h.startStripes(ctx, background) }},
+		{"beginning repair", func() error { return h.startRepair(ctx, background) }},
 		{"taking requests", h.startService},
 		{"waiting for every stripe to be owned", func() error { return h.awaitOwners(ctx) }},
 	} {
@@ -193,10 +199,17 @@ func (h *Host) startHTTP() error {
 }
 
 func (h *Host) openStore() error {
-	store, err := buckets.Open(filepath.Join(h.Config.Data, "store"), buckets.Options{
+	dir := filepath.Join(h.Config.Data, "store")
+	options := buckets.Options{
 		CacheBytes: h.Config.Store.CacheBytes, MergedBytes: h.Config.Store.MergedBytes,
 		Logger: h.Logger, Events: h.storeEvent,
-	})
+	}
+	store, err := buckets.Open(dir, options)
+	if errors.Is(err, buckets.ErrUnopenable) && h.cluster != nil {
+		if err = h.setAside(dir, err); err == nil {
+			store, err = buckets.Open(dir, options)
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -281,7 +294,7 @@ func (h *Host) startServer(ctx context.Context) error {
 }
 
 func (h *Host) startControl() error {
-	h.control = &ops.Control{Conn: h.clients, Host: h.Config.Host, Version: h.Version, Status: h.Status, Controller: h, Logger: h.Logger}
+	h.control = &ops.Control{Conn: h.clients, Host: h.Config.Host, Version: h.Version, Status: h.Status, Controller: h, Repair: steering{h}, Logger: h.Logger}
 	return h.control.Start()
 }
 
@@ -362,16 +375,17 @@ func (h *Host) startService() error {
 		Conn: h.clients, Store: h.store, Host: h.Config.Host, Version: h.Version,
 		Layout: h.layout,
 		Committer: func(name string) service.Committer {
-			if stripe := h.stripe(name); stripe != nil {
-				return stripe
+			stripe := h.stripe(name)
+			if stripe == nil || h.cluster != nil && stripe.unwell() != "" {
+				return nil // what is here is not for anybody's eyes
 			}
-			return nil
+			return stripe
 		},
 		Logger: h.Logger, Observe: h.metrics.Request,
 		Hold: h.Config.Requests.Hold, MaxInFlight: h.Config.Requests.MaxInFlight, MaxBytes: h.Config.Requests.MaxBytes,
 	}
 	if h.cluster != nil {
-		s.Directory = h.cluster.peers
+		s.Directory, s.Mend = h.cluster.peers, h.mend
 		s.Passed = func(owner string, again bool) {
 			h.metrics.Forwarded(cmp.Or(owner, "unknown"))
 			if again {
@@ -434,6 +448,7 @@ func (h *Host) Close(ctx context.Context) error {
 	if h.service != nil {
 		add("service", h.service.Close(ctx))
 	}
+	add("repair", h.closeRepair())
 	if h.release != nil {
 		h.release()
 	}

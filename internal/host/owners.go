@@ -36,10 +36,32 @@ func (s *stripe) run(ctx context.Context) {
 		if time.Since(began) > openPauseMax {
 			pause = openPauseMin
 		}
-		if !rest(ctx, pause) {
+		if !s.pause(ctx, pause) {
 			return
 		}
 		pause = min(2*pause, openPauseMax)
+	}
+}
+
+// pause waits before the next try, unless that is wanted at once, and says whether ctx
+// still lives.
+func (s *stripe) pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-s.wake:
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}
+
+// again has the stripe try to open at once.
+func (s *stripe) again() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
 	}
 }
 
@@ -69,31 +91,25 @@ func (s *stripe) session(ctx context.Context) error {
 func (s *stripe) failed(err error) {
 	s.mu.Lock()
 	again := s.err != nil && err != nil && s.err.Error() == err.Error()
-	s.err = err
+	s.err, s.opened = err, false
 	s.log, s.tail, s.owner = nil, nil, nil
-	if isSick(err) {
-		s.sick = err.Error()
+	if ails := ailmentOf(err); ails != sound {
+		s.sick, s.ails = err.Error(), ails
 	}
+	look := s.ails == fallenOff
 	s.mu.Unlock()
+	if r := s.host.repairing(); look && r != nil {
+		r.Look()
+	}
 	if !again && err != nil {
 		s.host.Logger.Warn("stripe is not open", "stripe", s.Name, "error", err)
 	}
 	s.host.report()
 }
 
-// isSick tells the faults that trying again does not mend.
-func isSick(err error) bool {
-	for _, sick := range []error{streams.ErrTrimmed, streams.ErrForeign, streams.ErrBehindStore, streams.ErrApply, errLogGone} {
-		if errors.Is(err, sick) {
-			return true
-		}
-	}
-	return false
-}
-
 func (s *stripe) healthy() {
 	s.mu.Lock()
-	s.err, s.sick = nil, ""
+	s.err, s.sick, s.ails, s.opened = nil, "", sound, true
 	s.mu.Unlock()
 	s.host.report()
 }
@@ -108,7 +124,7 @@ func (s *stripe) mayClaim() bool { return s.leads() && s.willing() }
 func (s *stripe) willing() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.yielding && s.sick == ""
+	return !s.yielding && s.sick == "" && s.losses == ""
 }
 
 func (s *stripe) poke() {

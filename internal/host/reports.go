@@ -75,7 +75,7 @@ func (h *Host) makeReport() members.Report {
 
 func (s *stripe) report() members.Stripe {
 	st := s.status()
-	r := members.Stripe{Applied: s.replica.Applied().Seq, Durable: s.replica.Durable(), Sick: s.sickness()}
+	r := members.Stripe{Applied: s.replica.Applied().Seq, Durable: s.replica.Durable(), Clean: s.clean(), Sick: s.sickness()}
 	if st.Phase == streams.Serving {
 		r.Owner = &members.Owner{Epoch: st.Epoch.String(), First: st.Log.First, Last: st.Log.Last, Bytes: st.Log.Bytes, Time: st.Applied.Time}
 	}
@@ -88,6 +88,9 @@ func (s *stripe) sickness() string {
 	defer s.mu.Unlock()
 	if s.sick == "" && s.err != nil {
 		return "its log is not open: " + s.err.Error()
+	}
+	if s.sick == "" {
+		return s.losses
 	}
 	return s.sick
 }

@@ -41,6 +41,10 @@ func (h *Host) Status() ops.Status {
 		},
 	}
 	st.Held = h.held()
+	if r := h.repairing(); r != nil {
+		of := r.Status()
+		st.Repair = &of
+	}
 	self := h.id.Self()
 	st.DiskID, st.Boot = self.Disk, self.Boot
 	if l.Version > 0 {
@@ -56,7 +60,7 @@ func (h *Host) Status() ops.Status {
 	}
 	if service != nil {
 		cache := h.store.CacheStats()
-		st.Store = ops.Store{DiskBytes: h.store.DiskBytes(), Hits: cache.Hits, Misses: cache.Misses, Damaged: h.damaged.Load()}
+		st.Store = ops.Store{DiskBytes: h.store.DiskBytes(), Hits: cache.Hits, Misses: cache.Misses, Damaged: h.damaged.Load(), SetAside: h.asides()}
 		st.Requests.InFlight, st.Requests.Bytes = service.InFlight()
 	}
 	st.Assess()
@@ -82,6 +86,7 @@ func (h *Host) stripeStatus(l layout.Layout, s layout.Stripe) ops.Stripe {
 	if st.Phase == streams.Idle {
 		view.Phase = ops.StripeOpening
 	}
+	view.LogGone = own.logGone()
 	view.LeaderHere = h.NATS() != "" && own.leads()
 	view.Applied, view.Durable, view.Skipped = own.replica.Applied().Seq, own.replica.Durable(), own.replica.Skipped()
 	view.LagRecords, view.LagBytes, view.LagMS = lag.Records, lag.Bytes, lag.Millis

@@ -22,7 +22,8 @@ type stripe struct {
 	host    *Host
 	replica *buckets.Replica
 
-	following sync.Mutex // held while the subjects of its partitions are opened or closed
+	wake      chan struct{} // try again at once
+	following sync.Mutex    // held while the subjects of its partitions are opened or closed
 
 	mu       sync.Mutex
 	log      *streams.Log // nil until it is found
@@ -30,22 +31,63 @@ type stripe struct {
 	owner    *streams.Owner
 	closed   bool      // these are, or are being
 	err      error     // why it is not open, or has ended
+	opened   bool      // the log is, and the replica follows it or owns it
 	sick     string    // why this host must not own it
+	ails     ailment   // what kind of sickness that is
+	losses   string    // rows that the store has lost; "" for none
 	yielding bool      // being handed over
 	pushed   time.Time // when JetStream was last asked to lead it elsewhere
+}
+
+// An ailment is what kind of fault keeps a member from owning a stripe.
+type ailment uint8
+
+const (
+	sound     ailment = iota
+	fallenOff         // the log does not hold what comes next: others' documents have to be fetched
+	logLost           // the log is gone, or ends before the store: the documents are right
+	strange           // the store is not this log's, or does not take its records
+)
+
+// ailmentOf tells the faults that trying again does not mend.
+func ailmentOf(err error) ailment {
+	switch {
+	case errors.Is(err, streams.ErrTrimmed):
+		return fallenOff
+	case errors.Is(err, errLogGone), errors.Is(err, streams.ErrBehindStore):
+		return logLost
+	case errors.Is(err, streams.ErrForeign), errors.Is(err, streams.ErrApply):
+		return strange
+	}
+	return sound
 }
 
 // machine makes a replica what streams drives.
 type machine struct{ *buckets.Replica }
 
-func (m machine) Applied() streams.State { return streams.State(m.Replica.Applied()) }
+func (m machine) Applied() streams.State { return streamsState(m.Replica.Applied()) }
+
+func streamsState(a buckets.Applied) streams.State {
+	return streams.State{Seq: a.Seq, Chain: a.Chain, Epoch: a.Epoch, Time: a.Time}
+}
 
 func (h *Host) newStripe(s layout.Stripe) (*stripe, error) {
-	replica, err := h.store.Replica(s.Name, s.Birth)
+	replica, err := h.replica(s)
 	if err != nil {
 		return nil, err
 	}
-	return &stripe{Stripe: s, host: h, replica: replica}, nil
+	return &stripe{Stripe: s, host: h, replica: replica, wake: make(chan struct{}, 1)}, nil
+}
+
+// replica is the store's part of a stripe. One that does not know any more where it
+// stands begins at 0: with the log if that goes back so far, else filled from others.
+func (h *Host) replica(s layout.Stripe) (*buckets.Replica, error) {
+	replica, err := h.store.Replica(s.Name, s.Birth)
+	if errors.Is(err, buckets.ErrLostReplica) && h.cluster != nil {
+		h.Logger.Warn("the store does not know any more how far it has come", "stripe", s.Name, "error", err)
+		return h.store.Renew(s.Name, s.Birth)
+	}
+	return replica, err
 }
 
 // open finds the log, or makes it, and prepares the owner. A log is made only for
@@ -110,8 +152,7 @@ func (s *stripe) findLog(ctx context.Context) (*streams.Log, error) {
 	log, err := streams.Open(ctx, h.log, cfg)
 	if errors.Is(err, streams.ErrNoStream) {
 		if applied := s.replica.Applied().Seq; applied > 0 {
-			return nil, fmt.Errorf("%w, but the store has applied its records up to %d: nothing was overwritten; "+
-				"bring back the jetstream folder that belongs to this store, or start with an empty data directory", err, applied)
+			return nil, fmt.Errorf("%w: %w, but the store has applied its records up to %d: nothing was overwritten; "+s.remedy(), errLogGone, err, applied)
 		}
 		if err := h.unborn(ctx, s.Stripe, err); err != nil {
 			return nil, err
@@ -125,6 +166,14 @@ func (s *stripe) findLog(ctx context.Context) (*streams.Log, error) {
 		return nil, errors.Join(err, log.Close())
 	}
 	return log, nil
+}
+
+// remedy says what can be done about a log that is gone.
+func (s *stripe) remedy() string {
+	if s.host.cluster == nil {
+		return "bring back the jetstream folder that belongs to this store, or start with an empty data directory"
+	}
+	return "bring back the jetstream folders of a majority of its members, or begin a new log from the members' documents: trireme stripe rebuild " + s.Name
 }
 
 func (s *stripe) ownerConfig() streams.OwnerConfig {
@@ -183,7 +232,7 @@ func (s *stripe) status() streams.Status {
 	owner, err := s.owner, s.err
 	s.mu.Unlock()
 	if owner == nil {
-		return streams.Status{Phase: streams.Idle, Applied: streams.State(s.replica.Applied()), Err: err}
+		return streams.Status{Phase: streams.Idle, Applied: streamsState(s.replica.Applied()), Err: err}
 	}
 	return owner.Status()
 }
