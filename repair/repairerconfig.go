@@ -11,10 +11,9 @@ type Config struct {
 	// Interval is the time between two rounds; each is up to a fifth shorter or longer,
 	// so that hosts do not ask in step. 30 s when zero.
 	Interval time.Duration
-	// AskTimeout bounds one question about digests to a peer. 5 s when zero.
-	AskTimeout time.Duration
-	// BucketTimeout bounds the comparison of one bucket with one peer, its pulls
-	// included. After it another peer is asked. 60 s when zero.
+	// BucketTimeout bounds the comparison of the documents of one bucket with one peer,
+	// and how long a pull may bring nothing; waiting for the rate does not count. After it
+	// another peer is asked. 60 s when zero.
 	BucketTimeout time.Duration
 	// MendTimeout bounds the repair of a document for which a request waits. 5 s when zero.
 	MendTimeout time.Duration
@@ -41,7 +40,6 @@ func (c Config) withDefaults() Config {
 		is    time.Duration
 	}{
 		{&c.Interval, 30 * time.Second},
-		{&c.AskTimeout, 5 * time.Second},
 		{&c.BucketTimeout, time.Minute},
 		{&c.MendTimeout, 5 * time.Second},
 		{&c.HealRetry, 2 * time.Second},
@@ -65,7 +63,6 @@ func (c Config) Validate() error {
 		value time.Duration
 	}{
 		{"interval", c.Interval},
-		{"ask timeout", c.AskTimeout},
 		{"bucket timeout", c.BucketTimeout},
 		{"mend timeout", c.MendTimeout},
 		{"heal retry", c.HealRetry},
@@ -80,8 +77,8 @@ func (c Config) Validate() error {
 	if c.Rate < 0 {
 		errs = append(errs, fmt.Errorf("repair: rate is %d bytes/s: want 0 for no bound, or more", c.Rate))
 	}
-	if !(c.Tranquility >= 0 && c.Tranquility <= 100) {
-		errs = append(errs, fmt.Errorf("repair: tranquility is %v: want 0 to 100", c.Tranquility))
+	if err := checkTranquility(c.Tranquility); err != nil {
+		errs = append(errs, fmt.Errorf("repair: %w", err))
 	}
 	return errors.Join(errs...)
 }

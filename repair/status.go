@@ -1,6 +1,11 @@
 package repair
 
-import "time"
+import (
+	"time"
+
+	"trireme/internal/layout"
+	"trireme/internal/position"
+)
 
 // Status is what a [Repairer] is doing and has found. New fields may come, none changes
 // its meaning. Positions are "<birth>-<sequence>" and "" for none; sizes are bytes;
@@ -19,12 +24,12 @@ type Status struct {
 
 // Counters say what repair has found, done and cost since the start of the process.
 type Counters struct {
-	Rounds   uint64            `json:"rounds"`
-	Verdicts map[string]uint64 `json:"verdicts"` // documents by verdict; "lag" counts buckets and documents
-	Pulled   map[string]uint64 `json:"pulled"`   // documents put, by verdict; "heal" and "read" for those of a sick stripe and of a request
-	Dropped  uint64            `json:"dropped"`  // documents that a majority said are deleted
-	Undone   uint64            `json:"undecided"`
-	Failures uint64            `json:"peer_failures"` // peers that did not answer, or answered wrongly
+	Rounds    uint64            `json:"rounds"`
+	Verdicts  map[string]uint64 `json:"verdicts"`      // documents by verdict; "lag" counts buckets and documents
+	Pulled    map[string]uint64 `json:"pulled"`        // documents put, by verdict; "heal" and "read" for those of a sick stripe and of a request
+	Dropped   uint64            `json:"dropped"`       // documents that a majority said are deleted
+	Undecided uint64            `json:"undecided"`     // documents about which nothing was done
+	Failures  uint64            `json:"peer_failures"` // peers that did not answer, or answered wrongly
 
 	BytesPulled uint64 `json:"bytes_pulled"` // of images
 
@@ -53,7 +58,8 @@ type RoundResult struct {
 	Verdicts map[string]uint64 `json:"verdicts"`
 	Pulled   uint64            `json:"pulled"`
 	Dropped  uint64            `json:"dropped"`
-	Skipped  []Skipped         `json:"skipped"`
+	Skipped  []Skipped         `json:"skipped"`         // the first 100
+	Error    string            `json:"error,omitempty"` // what ended it early
 }
 
 // PeerResult is how a round went with one peer.
@@ -79,7 +85,10 @@ type Clean struct {
 	Stripe   string `json:"stripe"`
 	Sick     string `json:"sick,omitempty"`
 	Position string `json:"position"` // the lowest of its partitions'
-	Buckets  int    `json:"buckets"`  // that it has
+	// Reported is the position up to which it is equal to every other member's, durably: it
+	// is what tombstones are released by.
+	Reported string `json:"reported"`
+	Buckets  int    `json:"buckets"` // that it has
 	// Verified counts the buckets of partitions that were compared equal, at whatever
 	// position, in this or an earlier run.
 	Verified   int              `json:"verified_buckets"`
@@ -123,10 +132,11 @@ const (
 
 // ScrubState is what the scrub is at.
 type ScrubState struct {
-	Every     string        `json:"every"` // the time in which everything is read once; "" for never
-	Pass      ScrubProgress `json:"pass"`
-	LastEnded *time.Time    `json:"last_ended"` // of the last whole pass; null for never
-	Last      *ScrubResult  `json:"last"`
+	Every     string         `json:"every"` // the time in which everything is read once; "" for never
+	Pass      ScrubProgress  `json:"pass"`
+	Asked     *ScrubProgress `json:"asked"`      // of one that was asked for and runs; null for none
+	LastEnded *time.Time     `json:"last_ended"` // of the last whole pass; null for never
+	Last      *ScrubResult   `json:"last"`       // of the last that was asked for since the start
 }
 
 // ScrubProgress is how far a scrub is.
@@ -154,4 +164,68 @@ type ScrubFinding struct {
 	Why      string `json:"why"`
 	Repaired bool   `json:"repaired"`
 	From     string `json:"from,omitempty"` // the member whose copy is here now
+}
+
+// Status is what the Repairer is doing and has found. It reads memory only.
+func (r *Repairer) Status() Status {
+	rate, tranquility, until := r.throttle.settings()
+	st := Status{
+		Paused: timeOrNil(until), Rate: rate, Tranquility: tranquility,
+		Round: r.roundState(until), Scrub: r.scrubState(), Heals: r.healing.list(), Stripes: []Clean{},
+		Damaged: len(r.Store.Damaged()), Counters: r.count.counters(),
+	}
+	st.Counters.CPUSeconds = r.cpu.seconds()
+	for _, s := range r.Host.Stripes() {
+		st.Stripes = append(st.Stripes, r.cleanState(&s))
+	}
+	return st
+}
+
+func (r *Repairer) roundState(paused time.Time) RoundState {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	is := RoundState{Running: r.running, Last: r.last}
+	if !r.running && paused.IsZero() {
+		is.Next = timeOrNil(r.next)
+	}
+	return is
+}
+
+func (r *Repairer) cleanState(s *Stripe) Clean {
+	c := Clean{Stripe: s.Name, Sick: s.Sick, Partitions: []CleanPartition{}, Reported: text(r.Clean(s.Name))}
+	ranges := r.clean.ranges(s.Name)
+	c.Position = text(lowest(ranges))
+	for _, g := range ranges {
+		n := size(layout.Partition{First: g.first, Last: g.last})
+		c.Buckets += n
+		if !g.position.IsZero() {
+			c.Verified += n
+		}
+		c.Partitions = append(c.Partitions, CleanPartition{
+			Partition: g.partition.String(), Position: text(g.position), At: timeOrNil(g.at), Against: g.against, Lagging: g.lagging,
+		})
+	}
+	return c
+}
+
+func text(p position.Position) string {
+	if p.IsZero() {
+		return ""
+	}
+	return p.String()
+}
+
+func (r *Repairer) scrubState() ScrubState {
+	s := r.scrubs
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	is := ScrubState{Pass: s.is.progress(s.begins), LastEnded: s.is.Ended, Last: s.last, Asked: s.asked}
+	if every := r.Config.ScrubEvery; every > 0 {
+		is.Every = every.String()
+		if s.is.Began != nil {
+			eta := s.is.Began.Add(every)
+			is.Pass.ETA = &eta
+		}
+	}
+	return is
 }

@@ -1,0 +1,242 @@
+package repair
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"trireme/buckets"
+	"trireme/internal/contract"
+	"trireme/internal/layout"
+	"trireme/internal/position"
+	"trireme/repair/plan"
+)
+
+// A healTry makes a sick stripe equal to that of one peer.
+type healTry struct {
+	look
+	healing *healing
+	at      position.Position // where the peer stood
+}
+
+// run does it. The order is what makes it right: where the peer stands is asked BEFORE
+// its buckets, so whatever comes is at least as new; and the replica is set there AFTER
+// every bucket is equal.
+func (t *healTry) run(ctx context.Context) error {
+	s := t.stripe
+	stand, err := t.r.Peers.Stand(ctx, t.peer, s.Name)
+	if err != nil {
+		return err
+	}
+	if here := s.Replica.Applied().Seq; stand.Seq < here {
+		return fmt.Errorf("%s has applied its log up to record %d, this host up to %d: it must come as far first", t.peer, stand.Seq, here)
+	}
+	t.at = position.Position{Birth: s.Replica.Survey(nil).Position.Birth, Seq: stand.Seq}
+	differ, err := t.differ(ctx)
+	if err != nil {
+		return err
+	}
+	if err := t.equalize(ctx, differ); err != nil {
+		return err
+	}
+	t.healing.phase(HealOpening, "")
+	if lost := t.r.Store.Incomplete(rangesOfPartitions(s.Partitions)); len(lost) > 0 {
+		if err := s.Replica.ClearIncomplete(lost...); err != nil {
+			return ofStore(err)
+		}
+	}
+	if stand.Seq > s.Replica.Applied().Seq {
+		if err := s.Replica.Adopt(stand); err != nil {
+			return ofStore(err)
+		}
+	}
+	for _, p := range s.Partitions {
+		t.r.clean.found(s.Name, p.ID, t.at, t.r.clean.seen(s.Name, p.ID), time.Now(), t.peer)
+	}
+	return t.r.Host.Healed(ctx, s.Name, stand)
+}
+
+func rangesOfPartitions(partitions []layout.Partition) []buckets.Range {
+	ranges := make([]buckets.Range, len(partitions))
+	for i, p := range partitions {
+		ranges[i] = buckets.Range{First: p.First, Last: p.Last}
+	}
+	return ranges
+}
+
+// differ are the buckets that are not known to be equal to the peer's.
+func (t *healTry) differ(ctx context.Context) ([]layout.Bucket, error) {
+	suspect, err := t.suspect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var differ []layout.Bucket
+	total := 0
+	all := make([]*comparing, len(t.stripe.Partitions))
+	for i, p := range t.stripe.Partitions {
+		all[i] = &comparing{Partition: p}
+		total += size(p)
+	}
+	for group := range groups(all) {
+		ids := make([]layout.PartitionID, len(group))
+		parts := make([]layout.Partition, len(group))
+		for i, p := range group {
+			ids[i], parts[i] = p.ID, p.Partition
+		}
+		_, theirs, err := t.r.Peers.Buckets(ctx, t.peer, t.stripe.Name, ids...)
+		if err != nil {
+			return nil, err
+		}
+		_, mine := surveyOf(t.r.Self, t.stripe, parts, true)
+		if len(mine) != len(theirs) {
+			return nil, lied(t.peer, "%d buckets of stripe %s came, %d were asked for", len(theirs), t.stripe.Name, len(mine))
+		}
+		for i := range mine {
+			if mine[i].Bucket != theirs[i].Bucket {
+				return nil, lied(t.peer, "bucket %v of stripe %s came where %v belongs", theirs[i].Bucket, t.stripe.Name, mine[i].Bucket)
+			}
+			if mine[i].Digest != theirs[i].Digest || suspect[mine[i].Bucket] {
+				differ = append(differ, mine[i].Bucket)
+			}
+		}
+	}
+	t.healing.begun(total, len(differ))
+	return differ, nil
+}
+
+// suspect are the buckets of which this host knows that something is wrong, whatever
+// their digests say: these are of what is kept, not of what can be read.
+func (t *healTry) suspect(ctx context.Context) (map[layout.Bucket]bool, error) {
+	suspect := map[layout.Bucket]bool{}
+	for _, b := range t.r.Store.Incomplete(rangesOfPartitions(t.stripe.Partitions)) {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		suspect[b] = true
+		// So that each damaged document in it is known.
+		if _, err := t.stripe.Replica.CheckBucket(b); err != nil {
+			return nil, ofStore(err)
+		}
+		t.r.count.reads(1)
+	}
+	for _, d := range t.r.Store.Damaged() {
+		suspect[layout.BucketOf(d.Key.Space, d.Key.Key)] = true
+	}
+	return suspect, nil
+}
+
+// healPasses is how often documents are tried that do not come, in one try.
+const healPasses = 4
+
+// equalize pulls until no bucket differs from what the peer had when it was asked.
+func (t *healTry) equalize(ctx context.Context, differ []layout.Bucket) error {
+	for i := 0; len(differ) > 0; i++ {
+		if i > 0 {
+			if err := sleep(ctx, pauses[min(i, len(pauses)-1)]); err != nil {
+				return err
+			}
+		}
+		left, why, err := t.pass(ctx, differ)
+		if err != nil {
+			return err
+		}
+		if len(left) > 0 && i+1 == healPasses {
+			return fmt.Errorf("%d buckets are not equal yet: %s", len(left), why)
+		}
+		differ = left
+	}
+	return nil
+}
+
+// pass goes over buckets once. While the documents of one lot come, the next lot is
+// looked at. It returns the buckets in which something did not come, and why.
+func (t *healTry) pass(ctx context.Context, differ []layout.Bucket) (left []layout.Bucket, why string, err error) {
+	ctx, end := context.WithCancelCause(ctx)
+	lots := make(chan []looked)
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		defer close(lots)
+		for lot := range slices.Chunk(differ, lookLot) {
+			all, err := t.lookAt(ctx, lot)
+			if err != nil {
+				end(err)
+				return
+			}
+			select {
+			case lots <- all:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	defer func() {
+		end(nil)
+		<-over
+	}()
+	for all := range lots {
+		began := time.Now()
+		lotLeft, lotWhy, err := t.do(ctx, all)
+		if err == nil {
+			err = t.r.throttle.rest(ctx, time.Since(began))
+		}
+		if err != nil {
+			return nil, "", causeOf(ctx, err)
+		}
+		left = append(left, lotLeft...)
+		if lotWhy != "" {
+			why = lotWhy
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, "", context.Cause(ctx)
+	}
+	return left, why, nil
+}
+
+// do does what was decided of a lot of buckets. A pause interrupts it; afterwards it
+// goes on.
+func (t *healTry) do(ctx context.Context, all []looked) (left []layout.Bucket, why string, err error) {
+	var ops []plan.Op
+	for i := range all {
+		for _, o := range all[i].open {
+			t.notes.undecided(o)
+		}
+		ops = append(ops, all[i].ops...)
+	}
+	came := make(map[contract.Key]bool, len(ops))
+	e := &execution{r: t.r, stripe: t.stripe, prefer: t.peer, reason: func(plan.Op) Reason { return ForHeal }, told: func(d done) {
+		if d.settled {
+			came[d.op.Key] = true
+		} else {
+			why = fmt.Sprintf("document %q in space %q: %s", d.op.Key.Key, d.op.Key.Space, d.why)
+		}
+	}, took: t.healing.took}
+	for {
+		err := e.run(ctx, slices.DeleteFunc(slices.Clone(ops), func(op plan.Op) bool { return came[op.Key] }))
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, ErrPaused) {
+			return nil, "", err
+		}
+		t.healing.phase(HealWaiting, err.Error())
+		if err := t.r.throttle.awaken(ctx); err != nil {
+			return nil, "", err
+		}
+		t.healing.phase(HealPulling, "")
+	}
+	equal := 0
+	for i := range all {
+		if slices.ContainsFunc(all[i].ops, func(op plan.Op) bool { return !came[op.Key] }) {
+			left = append(left, all[i].bucket)
+		} else if len(all[i].open) == 0 {
+			equal++
+		}
+	}
+	t.healing.verified(equal)
+	t.r.save(false)
+	return left, why, nil
+}
