@@ -107,7 +107,7 @@ func (s *pull) run(ctx context.Context, stripe string) error {
 	if s.stripe, err = s.call.stripe(stripe); err != nil {
 		return err
 	}
-	s.window = max(or(s.peer.Window, defaultWindow), minWindow)
+	s.window = windowOn(s.peer.Conn, or(s.peer.Window, defaultWindow))
 	s.items.maxImage = or(s.peer.MaxImage, defaultMaxImage)
 	if err := s.open(); err != nil {
 		return fmt.Errorf("pull from %s: %w: %w", s.host, ErrUnreachable, err)
@@ -122,6 +122,12 @@ func (s *pull) run(ctx context.Context, stripe string) error {
 			return err
 		}
 	}
+}
+
+// windowOn is a window that a connection bears. Servers close one that lets more wait
+// than a few of the largest messages.
+func windowOn(nc *nats.Conn, want int) int {
+	return max(min(want, 2*int(nc.MaxPayload())), minWindow)
 }
 
 // open asks for the documents.
@@ -285,6 +291,10 @@ func (s *pull) head(body []byte) error {
 	if tell.Documents != len(s.wants) || tell.Pull != s.name {
 		return fmt.Errorf("the stream is of %d documents under the name %q, not of %d as %s", tell.Documents, clip(tell.Pull, nuidLength), len(s.wants), s.name)
 	}
+	if tell.Window < 1 || tell.Window > s.window {
+		return fmt.Errorf("the stream has a window of %d bytes, %d were asked for", tell.Window, s.window)
+	}
+	s.window = tell.Window
 	return nil
 }
 
@@ -369,14 +379,15 @@ func (s *pull) end(body []byte) error {
 	if err := parseTell(body, &tell); err != nil {
 		return s.judge(EndpointDocuments, err)
 	}
+	if tell.Refusal != nil {
+		r := &RefusedError{Host: s.host}
+		r.take(tell.Refusal)
+		return fmt.Errorf("pull: %w", r)
+	}
 	var fault error
 	switch {
 	case tell.Items != s.came || tell.Data != s.data:
 		fault = fmt.Errorf("the stream has %d documents in %d bytes, %d in %d came", tell.Items, tell.Data, s.came, s.data)
-	case tell.Refusal != nil:
-		r := &RefusedError{Host: s.host}
-		r.take(tell.Refusal)
-		return fmt.Errorf("pull: %w", r)
 	case !s.items.between():
 		fault = errors.New("the stream ends within a document")
 	case !tell.More && s.came < len(s.wants):

@@ -1,0 +1,254 @@
+package repair
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"trireme/buckets"
+	"trireme/embedded"
+	"trireme/internal/contract"
+	"trireme/internal/digest"
+	"trireme/internal/layout"
+	"trireme/internal/position"
+	"trireme/internal/record"
+)
+
+// wirePatience bounds every wait for something that must happen.
+const wirePatience = 20 * time.Second
+
+// six is a layout of 64 partitions on six stripes, each on three hosts.
+func six() layout.Layout {
+	hosts := []string{"h1", "h2", "h3"}
+	l := layout.Layout{Version: 12}
+	for i, h := range hosts {
+		l.Hosts = append(l.Hosts, layout.Host{Name: h, NATS: fmt.Sprintf("127.0.0.1:%d", 4222+i), Route: fmt.Sprintf("127.0.0.1:%d", 6222+i), HTTP: fmt.Sprintf("127.0.0.1:%d", 8222+i)})
+	}
+	for i := range 6 {
+		l.Stripes = append(l.Stripes, layout.Stripe{Name: fmt.Sprintf("s%d", i+1), Birth: uint32(i + 1), Hosts: hosts, Replicas: 3})
+	}
+	const each = layout.Buckets / 64
+	for i := range 64 {
+		first := layout.Bucket(i * each)
+		l.Partitions = append(l.Partitions, layout.Partition{ID: layout.PartitionID(i), First: first, Last: first + each - 1, Stripe: l.Stripes[i%6].Name})
+	}
+	return l
+}
+
+// A servedStore is a store with what a test says of it.
+type servedStore struct {
+	layout atomic.Pointer[layout.Layout]
+	store  *buckets.Store
+	sick   map[string]string
+	none   string // a stripe that is not open
+}
+
+func (f *servedStore) Layout() (layout.Layout, string) {
+	l := *f.layout.Load()
+	return l, l.Digest()
+}
+
+func (f *servedStore) Stripe(name string) (*buckets.Replica, string, bool) {
+	s, ok := f.layout.Load().Stripe(name)
+	if !ok || name == f.none {
+		return nil, "", false
+	}
+	r, err := f.store.Replica(name, s.Birth)
+	return r, f.sick[name], err == nil
+}
+
+// newServedStore is an empty store under a layout.
+func newServedStore(t testing.TB, l layout.Layout) *servedStore {
+	t.Helper()
+	store, err := buckets.Open(filepath.Join(t.TempDir(), "store"), buckets.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	f := &servedStore{store: store, sick: map[string]string{}}
+	f.layout.Store(&l)
+	return f
+}
+
+// A logWriter feeds a replica a log of its own.
+type logWriter struct {
+	stripe layout.Stripe
+	r      *buckets.Replica
+	seq    uint64
+	chain  digest.Chain
+	epoch  position.Position
+}
+
+func (f *servedStore) writer(t testing.TB, stripe string) *logWriter {
+	t.Helper()
+	s, ok := f.layout.Load().Stripe(stripe)
+	if !ok {
+		t.Fatalf("no stripe %s", stripe)
+	}
+	r, err := f.store.Replica(stripe, s.Birth)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &logWriter{stripe: s, r: r}
+	w.record(t, record.AppendClaim(nil, &record.Record{Time: 1_000_000, Prev: w.chain, Host: "h1", Boot: "b", Layout: 1}))
+	w.epoch = w.at()
+	return w
+}
+
+func (w *logWriter) at() position.Position {
+	return position.Position{Birth: w.stripe.Birth, Seq: w.seq}
+}
+
+func (w *logWriter) record(t testing.TB, body []byte) {
+	t.Helper()
+	w.seq++
+	if err := w.r.Apply(w.seq, body); err != nil {
+		t.Fatal(err)
+	}
+	w.chain = w.chain.Next(body)
+}
+
+func (w *logWriter) batch(t testing.TB, changes ...record.Change) {
+	t.Helper()
+	var b record.Builder
+	for i := range changes {
+		b.Add(&changes[i])
+	}
+	w.record(t, b.Record(w.epoch, 1_000_000+int64(w.seq), w.chain))
+}
+
+// create is the change that begins a document, with a redo of so many bytes.
+func create(k contract.Key, size int) record.Change {
+	redo := `{"x":"` + strings.Repeat("y", max(0, size-8)) + `"}`
+	return record.Change{
+		Verb: record.Init, Key: k, Writer: "w",
+		Updates: []contract.Update{{SeqBegin: 0, SeqEnd: 1, Redo: redo, Undo: "{}", Request: "{}", UpdateType: contract.AddUserData}},
+	}
+}
+
+func remove(k contract.Key) record.Change {
+	return record.Change{Verb: record.Delete, Key: k, Writer: "w", Phase: record.PhaseRemove}
+}
+
+// keysIn are n documents of a stripe, in the order of buckets and names.
+func keysIn(l layout.Layout, stripe string, n int) []contract.Key {
+	var keys []contract.Key
+	for i := 0; len(keys) < n; i++ {
+		k := contract.Key{Space: "space", Key: fmt.Sprintf("key-%06d", i)}
+		if s, ok := l.StripeOf(layout.BucketOf(k.Space, k.Key)); ok && s.Name == stripe {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
+// aServer is a NATS server in this process.
+func aServer(t testing.TB) *embedded.Server {
+	t.Helper()
+	s := &embedded.Server{Dir: t.TempDir(), Listen: "127.0.0.1:-1"}
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func logConn(t testing.TB, s *embedded.Server) *nats.Conn {
+	t.Helper()
+	nc, err := s.Log()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return nc
+}
+
+// serving has a host answer from a source.
+func serving(t testing.TB, nc *nats.Conn, host string, source Source, limits Limits) *Server {
+	t.Helper()
+	s := &Server{Conn: nc, Host: host, Version: "v1.2.3", Source: source, Limits: limits}
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// asker is the peer h2 that asks under the source's layout.
+func asker(nc *nats.Conn, source Source) *Peer {
+	return &Peer{Conn: nc, Self: "h2", Layout: source.Layout, Timeout: wirePatience, Stall: wirePatience}
+}
+
+// reached waits until the state is reached, that is, what returns nil.
+func reached(t testing.TB, state string, what func() error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), wirePatience)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := what()
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("never %s: %v", state, err)
+		}
+	}
+}
+
+// A byteMeter counts what a connection moves, protocol and all.
+type byteMeter struct{ sent, received atomic.Int64 }
+
+type meteredConn struct {
+	net.Conn
+	m *byteMeter
+}
+
+func (c meteredConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.m.received.Add(int64(n))
+	return n, err
+}
+
+func (c meteredConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	c.m.sent.Add(int64(n))
+	return n, err
+}
+
+// Dial is for [nats.SetCustomDialer].
+func (m *byteMeter) Dial(network, address string) (net.Conn, error) {
+	c, err := net.Dial(network, address)
+	return meteredConn{c, m}, err
+}
+
+func marshal(t testing.TB, v any) []byte {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
