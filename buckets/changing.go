@@ -49,6 +49,7 @@ func (c *changing) close() {
 type localCopy struct {
 	state   document.State
 	digest  digest.Digest // zero when there is no state, or none that can be read
+	unread  bool          // there is or was a state that cannot be read
 	damaged error         // [ErrDamaged]: why it does not count
 	kept    bool          // its digest is what the bucket's kept sum has of it
 }
@@ -57,7 +58,7 @@ type localCopy struct {
 func (c *changing) local(p *place) (l localCopy, err error) {
 	state, content, err := loadState(c.replica.store.db, p)
 	if errors.Is(err, ErrDamaged) {
-		return localCopy{damaged: err}, nil
+		return localCopy{unread: true, damaged: err}, nil
 	}
 	if err != nil {
 		return l, err
@@ -117,8 +118,8 @@ func (c *changing) begin(p *place, l *localCopy) *bucketChange {
 		c.buckets[p.bucket] = b
 	}
 	b.gone[p.key] = struct{}{}
-	b.unknown = b.unknown || l.damaged != nil || !l.kept
-	b.replaced = b.replaced || l.damaged != nil || !l.digest.IsZero()
+	b.unknown = b.unknown || l.unread || !l.kept
+	b.replaced = b.replaced || l.unread || !l.digest.IsZero()
 	b.before.Digest = b.before.Digest.Add(l.digest)
 	return b
 }
@@ -169,6 +170,7 @@ func (c *changing) commit() error {
 	s.heads.forget(c.commons)
 	for k := range c.done {
 		s.damages.clear(k)
+		c.replica.missed.healed(k)
 	}
 	return nil
 }

@@ -15,6 +15,12 @@ import (
 type missed struct {
 	floor position.Position // every document may have missed changes up to here
 	keys  map[contract.Key]position.Position
+
+	suspects map[contract.Key]position.Position
+}
+
+func newMissed() missed {
+	return missed{keys: map[contract.Key]position.Position{}, suspects: map[contract.Key]position.Position{}}
 }
 
 // maxMissed bounds the documents that are remembered one by one. Beyond it they
@@ -43,4 +49,46 @@ func (m *missed) until(k contract.Key) position.Position {
 		return p
 	}
 	return m.floor
+}
+
+// suspect remembers when a copy was first noticed to have lost something, which
+// the disk does not tell: what it has lost is at or before that position. What
+// comes after it the copy makes or misses like every other.
+func (m *missed) suspect(k contract.Key, now position.Position) position.Position {
+	if p, known := m.suspects[k]; known {
+		return p
+	}
+	for old := range m.suspects {
+		if len(m.suspects) < maxMissed {
+			break
+		}
+		delete(m.suspects, old) // it will be noticed again
+	}
+	m.suspects[k] = now
+	return now
+}
+
+// healed forgets what a document had missed and lost.
+func (m *missed) healed(k contract.Key) {
+	delete(m.keys, k)
+	delete(m.suspects, k)
+}
+
+// Suspect notes that the replica's copy of a document is damaged or lacks
+// something, and tells of which position of the log an image must be to heal it:
+// what was lost, and when, is not known, but it was before now. It answers the same
+// until the document is healed.
+func (r *Replica) Suspect(k contract.Key) position.Position {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.missed.needs(k, r.position())
+}
+
+// needs is the position that an image of a suspect must be of.
+func (m *missed) needs(k contract.Key, now position.Position) position.Position {
+	lost, until := m.suspect(k, now), m.until(k)
+	if lost.Less(until) {
+		return until
+	}
+	return lost
 }

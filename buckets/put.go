@@ -17,8 +17,9 @@ type Put struct {
 	// AsOf is the position of the peer's [Moment] that the image is from: the
 	// image lacks no change up to it.
 	AsOf position.Position
-	// Over, when not nil, is the digest of a copy that was outvoted: it may be
-	// replaced although it is whole and at the image's position.
+	// Over, when not nil, is the digest of a copy that was outvoted: it is replaced
+	// although it is whole and at the image's position, or beyond it by a change that
+	// the peer, which was past that change too, has not made.
 	Over *digest.Digest
 }
 
@@ -31,9 +32,9 @@ const (
 	Taken Outcome = iota + 1
 	// Older: the local copy is whole and as new as the image, or newer.
 	Older
-	// TooOld: the local copy lacks changes that the image may lack too, or the
-	// image is of a tombstone that has been released here. Fetch an image of a later
-	// moment.
+	// TooOld: the local copy lacks changes, or has lost some, that the image may
+	// lack too; or the image is of a tombstone that has been released here. Fetch an
+	// image of a later moment.
 	TooOld
 	// Moved: the local copy is whole, at the image's position, of another digest,
 	// and not the one that was to be replaced. Compare and decide again.
@@ -49,12 +50,15 @@ type PutResult struct {
 	Outcomes []Outcome
 	Taken    int
 	Bytes    int64 // of the images taken, as encoded
+	// Later is a position of which all images that are TooOld would be late
+	// enough; zero without any.
+	Later position.Position
 }
 
 // Put replaces documents by images, in one batch that is there in whole or not
-// at all. A document moves forward only, or at the same position away from a copy
-// that fails its own check or was outvoted. It may move beyond where the
-// replica stands: the log passes it. An image that fails its check is an
+// at all. A document moves forward only, or away from a copy that was outvoted, or
+// at the same position from one that fails its own check. It may move beyond where
+// the replica stands: the log passes it. An image that fails its check is an
 // error, and so is a document that is in the list twice; nothing is put then.
 // What was put is durable with the next [Store.Checkpoint] or [Replica.Adopt].
 //
@@ -75,9 +79,12 @@ func (r *Replica) Put(list []Put) (PutResult, error) {
 		if err != nil {
 			return PutResult{}, fmt.Errorf("put document %q in space %q: %w", list[i].Image.Key.Key, list[i].Image.Key.Space, err)
 		}
-		if result.Outcomes[i] = outcome; outcome == Taken {
+		switch result.Outcomes[i] = outcome; outcome {
+		case Taken:
 			result.Taken++
 			result.Bytes += int64(list[i].Image.Size())
+		case TooOld:
+			result.Later = r.position()
 		}
 	}
 	if err := c.commit(); err != nil {
@@ -109,6 +116,7 @@ func (r *Replica) put(c *changing, p *Put) (Outcome, error) {
 	if err != nil || outcome != Taken {
 		if outcome == Older {
 			r.store.damages.clear(at.key)
+			delete(r.missed.suspects, at.key)
 		}
 		return outcome, err
 	}
@@ -120,22 +128,42 @@ var errPutTwice = errors.New("it is in the list twice: put its images one after 
 // outcome compares the local copy with the image.
 func (r *Replica) outcome(at *place, p *Put, local *localCopy) (Outcome, error) {
 	image := p.Image.state
-	complete := !p.AsOf.Less(r.missed.until(at.key)) && (image.Live || !covers(r.horizon(), image.Position))
-	if local.damaged == nil && complete && local.state.Position.Less(image.Position) {
+	ahead := local.damaged == nil && local.state.Position.Less(image.Position)
+	if ahead && r.complete(at, p, local) {
 		return Taken, nil
 	}
 	if err := r.judge(at, local); err != nil {
 		return 0, err
 	}
-	switch behind := image.Position.Compare(local.state.Position); {
-	case local.damaged == nil && (behind < 0 || behind == 0 && image.Digest == local.digest):
+	outvoted := p.Over != nil && *p.Over == local.digest && !p.AsOf.Less(local.state.Position)
+	behind := image.Position.Less(local.state.Position)
+	switch {
+	case local.damaged == nil && (behind && !outvoted || image.Digest == local.digest):
 		return Older, nil
-	case !complete || behind < 0:
+	case behind && !outvoted || !r.complete(at, p, local):
 		return TooOld, nil
-	case local.damaged != nil || behind > 0 || p.Over != nil && *p.Over == local.digest:
-		return Taken, nil
+	case local.damaged == nil && !ahead && !outvoted:
+		return Moved, nil
 	}
-	return Moved, nil
+	return Taken, nil
+}
+
+// complete reports whether the image has everything that the log has of the
+// document up to where the replica stands. What the copy has not got from the log
+// decides how late the image must be.
+func (r *Replica) complete(at *place, p *Put, local *localCopy) bool {
+	image := p.Image.state
+	if !image.Live && covers(r.horizon(), image.Position) {
+		return false
+	}
+	// The replica has passed a change that the copy does not have: it has missed or
+	// lost it.
+	lost := local.state.Position.Less(image.Position) && !r.position().Less(image.Position)
+	needs := r.missed.until(at.key)
+	if lost || local.damaged != nil {
+		needs = r.missed.needs(at.key, r.position())
+	}
+	return !p.AsOf.Less(needs)
 }
 
 // judge reads a local copy whole, to know whether it may stay as it is.
@@ -182,7 +210,7 @@ func (r *Replica) Drop(k contract.Key, over digest.Digest) (bool, error) {
 
 // Adopt sets where the replica stands, once its documents are those of a member
 // that stood there: durably, and with everything put before. It moves forward
-// only.
+// only. Tombstones that were released there, and are still here, go.
 func (r *Replica) Adopt(a Applied) error {
 	r.store.checkpoint.Lock() // so that Durable never moves down
 	defer r.store.checkpoint.Unlock()
@@ -195,6 +223,14 @@ func (r *Replica) Adopt(a Applied) error {
 		return fmt.Errorf("stripe %s: the replica stands at record %d and cannot go to %d: it moves forward only", r.stripe, now.Seq, a.Seq)
 	case a.Epoch.Seq > a.Seq || a.Epoch.Birth != r.birth && !a.Epoch.IsZero():
 		return fmt.Errorf("stripe %s: epoch %v does not belong to record %d of birth %d", r.stripe, a.Epoch, a.Seq, r.birth)
+	case !a.Horizon.IsZero() && (a.Horizon.Birth != r.birth || a.Horizon.Seq >= a.Seq):
+		return fmt.Errorf("stripe %s: horizon %v does not belong to record %d of birth %d", r.stripe, a.Horizon, a.Seq, r.birth)
+	}
+	if a.Horizon.Less(now.Horizon) { // what was released here stays released
+		a.Horizon = now.Horizon
+	}
+	if err := r.shed(a.Horizon, position.Position{Birth: r.birth, Seq: a.Seq}); err != nil {
+		return fmt.Errorf("stripe %s: adopt horizon %v: %w", r.stripe, a.Horizon, err)
 	}
 	key := r.key()
 	row := appendRow(nil, key, a.append(nil, r.birth))

@@ -57,7 +57,7 @@ func (s *Store) replica(stripe string, birth uint32) (*Replica, error) {
 		r = &Replica{store: s, stripe: stripe, birth: birth, tx: tx{
 			store: s, buckets: map[layout.Bucket]BucketState{}, changed: map[contract.Key]struct{}{},
 		}}
-		r.missed.keys = map[contract.Key]position.Position{}
+		r.missed = newMissed()
 		r.tx.missed = &r.missed
 		had, applied, err := r.load(s.db)
 		if errors.Is(err, ErrDamaged) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -138,11 +139,22 @@ func unseal(key, value []byte) ([]byte, error) {
 	return value[:n:n], nil
 }
 
+// checksum hashes both in one piece, which is put together on the stack, or for
+// large rows in memory that is used again.
 func checksum(key, content []byte) uint64 {
-	var scratch [1024]byte
-	b := append(scratch[:0], key...)
-	return digest.Checksum(append(b, content...))
+	if len(key)+len(content) <= smallRow {
+		var scratch [smallRow]byte
+		return digest.Checksum(append(append(scratch[:0], key...), content...))
+	}
+	scratch := largeRows.Get().(*[]byte)
+	defer largeRows.Put(scratch)
+	*scratch = append(append((*scratch)[:0], key...), content...)
+	return digest.Checksum(*scratch)
 }
+
+const smallRow = 1024
+
+var largeRows = sync.Pool{New: func() any { return new([]byte) }}
 
 // get reads a row's content; nil without error means that there is no row.
 func get(r pebble.Reader, key []byte) ([]byte, error) {

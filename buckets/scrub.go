@@ -1,6 +1,7 @@
 package buckets
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -22,8 +23,8 @@ type CheckResult struct {
 
 // CheckBucket re-reads every row of a bucket and checks each document. What
 // follows from the states is mended: rows of the lists of names, and the bucket's
-// kept digest, so that a comparison finds what has been lost. Records apply
-// meanwhile, except while something is mended.
+// kept digest, so that a comparison finds what has been lost. Rows whose keys are no
+// document's go. Records apply meanwhile, except while something is mended.
 func (r *Replica) CheckBucket(b layout.Bucket) (CheckResult, error) {
 	c := bucketCheck{replica: r, bucket: b}
 	if err := c.read(); err != nil {
@@ -45,6 +46,7 @@ type bucketCheck struct {
 	differs  bool           // the kept digest is not the sum
 	unlisted []contract.Key // whose names are not as their states say
 	suspects []contract.Key // that failed their check
+	nobodys  [][]byte       // rows under keys of no document
 }
 
 func (c *bucketCheck) read() error {
@@ -91,7 +93,11 @@ func (c *bucketCheck) document(snap pebble.Reader, d *walked) error {
 // orphan notes the document that a row without a state names.
 func (c *bucketCheck) orphan(key []byte) {
 	k, _, err := parsePlace(key)
-	if n := len(c.suspects); err == nil && (n == 0 || c.suspects[n-1] != k) {
+	if err != nil {
+		c.nobodys = append(c.nobodys, bytes.Clone(key))
+		return
+	}
+	if n := len(c.suspects); n == 0 || c.suspects[n-1] != k {
 		c.suspects = append(c.suspects, k)
 	}
 }
@@ -114,11 +120,18 @@ func (c *bucketCheck) conclude() error {
 			return err
 		}
 	}
-	if !c.differs && len(c.unlisted) == 0 {
+	if !c.differs && len(c.unlisted)+len(c.nobodys) == 0 {
 		return nil
 	}
 	c.replica.mu.Lock()
 	defer c.replica.mu.Unlock()
+	for _, row := range c.nobodys {
+		if err := s.db.Delete(row, pebble.NoSync); err != nil {
+			return err
+		}
+		c.Mended++
+		s.opts.Events(Event{Kind: RowMended, Err: fmt.Errorf("row %q, which was no document's, is gone", row)})
+	}
 	for _, k := range c.unlisted {
 		if err := s.mendNames(k, &c.Mended); err != nil {
 			return err

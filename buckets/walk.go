@@ -16,7 +16,8 @@ import (
 type walker struct {
 	// document is told of every document once its rows have been checked.
 	document func(d *walked) error
-	// orphan is told of a row without a state, by its key. Ignored when nil.
+	// orphan is told of a row without a state, or under a key of no document, by
+	// its key. Ignored when nil.
 	orphan func(key []byte) error
 	// images makes each whole document's image.
 	images bool
@@ -113,14 +114,12 @@ func (w *walker) one(docs *pebble.Iterator) error {
 	}
 	w.rows++
 	w.bytes += int64(len(d.row) + len(value))
+	if d.key, d.bucket, err = parsePlace(d.row); err != nil {
+		return w.lost(d.row)
+	}
 	content, damaged := unseal(d.row, value)
 	if damaged == nil {
 		d.content = content
-	}
-	var misplaced error
-	d.key, d.bucket, misplaced = parsePlace(d.row)
-	if damaged == nil {
-		damaged = misplaced
 	}
 	w.check.begin(content, damaged)
 	if w.images {
@@ -153,16 +152,20 @@ func (w *walker) take(i int, common []byte) error {
 		}
 		w.rows++
 		w.bytes += int64(len(key) + len(value))
-		switch {
-		case ours:
+		if ours {
 			w.row(key, value, key[1+len(common):])
-		case w.orphan != nil:
-			if err := w.orphan(key); err != nil {
-				return err
-			}
+		} else if err := w.lost(key); err != nil {
+			return err
 		}
 	}
 	return damage(it.Error())
+}
+
+func (w *walker) lost(key []byte) error {
+	if w.orphan == nil {
+		return nil
+	}
+	return w.orphan(key)
 }
 
 func (w *walker) row(key, value, suffix []byte) {
@@ -174,7 +177,7 @@ func (w *walker) row(key, value, suffix []byte) {
 }
 
 // parsePlace reads bucket and names of a row's key and makes sure that they belong
-// together. Where they do not, the key tells as much as could be read.
+// together.
 func parsePlace(row []byte) (k contract.Key, b layout.Bucket, err error) {
 	if b, err = bucketIn(row); err != nil {
 		return k, b, err
