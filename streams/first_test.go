@@ -34,3 +34,26 @@ func TestLogGoesOn(t *testing.T) {
 		t.Errorf("read from 100: %v, want it trimmed up to 101", err)
 	}
 }
+
+// A log that stores are ahead of can be removed, and no other.
+func TestRemove(t *testing.T) {
+	cfg := testConfig()
+	s := startServer(t)
+	l := createLog(t, s, cfg)
+	for i := range uint64(3) {
+		if _, err := l.Append(t.Context(), i, []byte("record")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, before := range []uint64{0, 2, 3} {
+		if err := Remove(t.Context(), l.nc, cfg, before); !errors.Is(err, ErrRefused) {
+			t.Errorf("removed although it ends at 3, before %d: %v", before, err)
+		}
+	}
+	if err := Remove(t.Context(), l.nc, cfg, 4); err != nil {
+		t.Fatal(err)
+	}
+	if err := Remove(t.Context(), l.nc, cfg, 4); !errors.Is(err, ErrNoStream) {
+		t.Errorf("removed twice: %v", err)
+	}
+}

@@ -59,6 +59,28 @@ func Create(ctx context.Context, nc *nats.Conn, cfg Config) (*Log, error) {
 	})
 }
 
+// Remove deletes the stripe's stream if it ends before a sequence up to which stores are
+// known to have applied everything; else it returns [ErrRefused], and the stream stays.
+// Only a caller who knows that the members' stores hold all that was ever acknowledged
+// may call it.
+func Remove(ctx context.Context, nc *nats.Conn, cfg Config, before uint64) error {
+	log, err := Open(ctx, nc, cfg)
+	if err != nil {
+		return err
+	}
+	st, err := log.State(ctx)
+	if err = errors.Join(err, log.Close()); err != nil {
+		return err
+	}
+	if st.Last >= before {
+		return fmt.Errorf("remove log %s: %w", log.name, &RefusedError{Expected: before, Last: st.Last})
+	}
+	if err := log.js.DeleteStream(ctx, log.name); err != nil {
+		return fmt.Errorf("remove log %s: %w", log.name, streamError(err))
+	}
+	return nil
+}
+
 func open(nc *nats.Conn, cfg Config, find func(jetstream.JetStream) (jetstream.Stream, error)) (*Log, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)

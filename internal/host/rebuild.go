@@ -80,20 +80,22 @@ func (s *stripe) describeLog(ctx context.Context) (what, refused string) {
 	if errors.Is(err, streams.ErrNoStream) {
 		return "there is none", ""
 	}
-	const once = "once it is gone"
 	if err != nil {
 		return "it cannot be asked for: " + err.Error(), "whether there is a log is not known: bring a majority of the hosts up and ask again"
 	}
 	st, err := log.State(ctx)
 	if err = errors.Join(err, log.Close()); err != nil {
-		return "it is there, and does not answer: " + err.Error(), "the log is there: bring back its members; a new one can be made only " + once
+		return "it is there, and does not answer: " + err.Error(), "the log is there: bring back its members"
 	}
 	what = fmt.Sprintf("it holds records %d to %d", st.First, st.Last)
-	if applied := s.replica.Applied().Seq; st.Last < applied {
-		return what + fmt.Sprintf(", and host %s has applied up to %d: it was made anew, or restored from an older copy", s.host.Config.Host, applied),
-			"a wrong log is in its place: remove it with `nats stream rm " + streams.StreamName(s.Name) + "`, after a backup; a new one can be made only " + once
+	switch applied := s.replica.Applied().Seq; {
+	case st.Last >= applied:
+		return what, "the log is there, and nothing has to be rebuilt"
+	case s.logGone() == "":
+		return what, "the log seems to end before what is applied here, which a leader that was cut off may say for a while: ask again in a minute"
+	default:
+		return what + fmt.Sprintf(", and host %s has applied up to %d: it was made anew, or restored from an older copy. All that it holds is in the stores; it is removed first", s.host.Config.Host, applied), ""
 	}
-	return what, "the log is there, and nothing has to be rebuilt"
 }
 
 // Rebuild begins a new log of a stripe after what its members have applied.
@@ -108,12 +110,15 @@ func (s steering) Rebuild(ctx context.Context, p ops.RebuildPlan, progress func(
 	}
 	result := ops.RebuildResult{Stripe: own.Name, From: p.From, First: from.Seq + 1, Heals: []string{}}
 	for _, m := range p.Members {
-		if m.Stands != "from" && m.Stands != "same" {
+		if m.Stands != ops.StandsFrom && m.Stands != ops.StandsSame {
 			result.Heals = append(result.Heals, m.Host)
 		}
 	}
 	if !own.rebuilt(ctx, result.First) {
 		if err := s.sameSituation(ctx, p); err != nil {
+			return ops.RebuildResult{}, err
+		}
+		if err := streams.Remove(ctx, s.h.log, own.logConfig(), from.Seq); err != nil && !errors.Is(err, streams.ErrNoStream) {
 			return ops.RebuildResult{}, err
 		}
 		progress(ops.RebuildProgress{Step: fmt.Sprintf("making a log of stripe %s that begins at %d", own.Name, result.First)})
