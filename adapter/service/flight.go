@@ -72,7 +72,7 @@ func (f *flight) expire(now time.Time) {
 func (r *request) isDue(now time.Time) bool {
 	due := r.due
 	if r.abroad.Load() {
-		due = due.Add(abroadGrace)
+		due = due.Add(r.svc.grace)
 	}
 	return due.Before(now)
 }

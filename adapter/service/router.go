@@ -365,7 +365,7 @@ func (t *router) overdue(now time.Time) (free []*request) {
 		if r.trip.turned && !alone && r.trip.again.Before(t.next) {
 			t.next = r.trip.again
 		}
-		if !alone && !moved && now.Sub(r.trip.sent) < min(silence, t.svc.Hold/3) || !now.Before(r.due) {
+		if !alone && !moved && now.Sub(r.trip.sent) < t.svc.quiet || !now.Before(r.due) {
 			continue
 		}
 		if alone {

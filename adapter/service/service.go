@@ -70,6 +70,8 @@ type Service struct {
 	closed bool
 	subs   []*nats.Subscription
 	ajar   time.Duration     // doorsAjar, but for tests
+	grace  time.Duration     // abroadGrace, but for tests
+	quiet  time.Duration     // silence, or a third of a short hold, but for tests
 	of     map[string]*doors // of the stripes that this host serves, or did a moment ago
 
 	ctx  context.Context // of all that runs, until stop
@@ -143,6 +145,8 @@ func (s *Service) defaults() {
 		s.Observe = func(string, contract.Code, time.Duration) {}
 	}
 	s.ajar = cmp.Or(s.ajar, doorsAjar)
+	s.grace = cmp.Or(s.grace, abroadGrace)
+	s.quiet = cmp.Or(s.quiet, min(silence, s.Hold/3))
 	if s.Passed == nil {
 		s.Passed = func(string, bool) {}
 	}
