@@ -67,6 +67,58 @@ func (t *tx) releaseOne(row []byte) error {
 	return err
 }
 
+// shed drops the tombstones up to a horizon that the replica takes over together
+// with a place in the log, some at a time: who was away for a month has many. The
+// replica is locked. After a crash in the middle some are gone before their time; the
+// replica does not say that it is anywhere new before all are.
+func (r *Replica) shed(far, at position.Position) error {
+	const most = 4096 // in one batch, but for those of one record
+	for so := r.Applied().Horizon; so.Less(far); {
+		to, err := r.stretch(so, far, most)
+		if err == nil {
+			so, err = r.shedTo(so, to, at)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Replica) shedTo(so, to, at position.Position) (position.Position, error) {
+	t := &r.tx
+	t.begin(at)
+	defer t.batch.Close()
+	so, err := t.release(so, to)
+	if err == nil {
+		err = errors.Join(t.putBuckets(), t.batch.Commit(pebble.NoSync))
+	}
+	if err != nil {
+		return so, err
+	}
+	r.store.digests.set(t.buckets)
+	r.store.heads.forget(t.gone)
+	r.skipped.Add(t.skipped)
+	return so, nil
+}
+
+// stretch is the position of the nth tombstone after one horizon, or the other
+// horizon when there are fewer.
+func (r *Replica) stretch(so, far position.Position, n int) (position.Position, error) {
+	it, err := r.store.db.NewIter(tombstones(position.Position{Birth: far.Birth, Seq: so.Seq}, far))
+	if err != nil {
+		return far, err
+	}
+	defer it.Close()
+	for ok := it.First(); ok; ok = it.Next() {
+		if n--; n > 0 || len(it.Key()) < 1+position.Size {
+			continue
+		}
+		return position.FromBinary(it.Key()[1:]), nil
+	}
+	return far, it.Error()
+}
+
 // Releasable tells how far the tombstones of the stripe may be released and how
 // many would go: the lowest horizon, at or below clean and what has been applied,
 // with which as many go as may. clean is the position up to which all members of
