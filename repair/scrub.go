@@ -163,13 +163,22 @@ func (s *scrubbing) bucket(ctx context.Context, one scrubBucket) error {
 	var err error
 	s.r.cpu.do(func() { check, err = one.stripe.Replica.CheckBucket(one.bucket) })
 	if err != nil {
-		return ofStore(fmt.Errorf("re-read bucket %v: %w", one.bucket, err))
+		return s.unread(ctx, fmt.Errorf("re-read bucket %v: %w", one.bucket, err))
 	}
 	s.r.count.add(func(c *Counters) { c.ScrubBytes += uint64(check.Bytes) })
 	s.result.Documents += uint64(check.Documents)
 	s.result.Bytes += uint64(check.Bytes)
 	s.result.Mended += uint64(check.Mended)
 	return s.findings(ctx, one.stripe, check.Damaged)
+}
+
+// unread deals with rows that the database could not read: where that is a damaged file,
+// it is cut out, and the healing of the stripe goes through what is left.
+func (s *scrubbing) unread(ctx context.Context, err error) error {
+	if !s.r.Store.Corrupt() {
+		return ofStore(err)
+	}
+	return s.r.quarantine(ctx)
 }
 
 func (s *scrubbing) findings(ctx context.Context, stripe *Stripe, damaged []buckets.Damage) error {
@@ -207,7 +216,7 @@ func (s *scrubbing) names(ctx context.Context) error {
 		began := time.Now()
 		page, err := s.r.Store.CheckNames(after, namesPage)
 		if err != nil {
-			return ofStore(fmt.Errorf("re-read names: %w", err))
+			return s.unread(ctx, fmt.Errorf("re-read names: %w", err))
 		}
 		s.result.Mended += uint64(page.Mended)
 		for _, d := range page.Damaged {
