@@ -122,7 +122,7 @@ func TestClusterConditions(t *testing.T) {
 			"a member is sick, and no more", func(s *Status) {
 				s.Stripes[0].MembersState[2].Sick, s.Stripes[0].MembersState[2].LagRecords = "fell off the log", 9999
 			},
-			"member-sick warning cluster s1/h3", "must not own it: fell off the log", "needs repair", true,
+			"member-sick warning cluster s1/h3", "must not own it: fell off the log", "healed from them by itself", true,
 		},
 		{"this host is sick", func(s *Status) { s.Stripes[1].Sick = "wiped" }, "member-sick warning cluster s2/h1", "wiped", "", true},
 		{"drained", func(s *Status) { s.Draining, s.Hosts[0].Draining = true, true }, "draining warning cluster h1", "h1 is drained", "--undo", true},

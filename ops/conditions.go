@@ -26,7 +26,7 @@ type declaration struct {
 
 // declarations lists every condition.
 func declarations() []declaration {
-	return slices.Concat(hostDeclarations(), stripeDeclarations(), clusterDeclarations(), layoutDeclarations())
+	return slices.Concat(hostDeclarations(), stripeDeclarations(), clusterDeclarations(), layoutDeclarations(), repairDeclarations())
 }
 
 // Conditions tells what is wrong with a host, worst first and by ID and subject

@@ -27,6 +27,20 @@ const (
 	VerbDrain  = "drain"  // {"drain":true|false}
 	VerbMove   = "move"   // {"stripe":"s1","to":"h2"}
 	VerbLayout = "layout" // {}
+
+	VerbInForce = "layout-in-force" // {}: answers with the layout
+
+	// Of repair. Those that begin a [Job] answer with it.
+	VerbRun         = "repair-run"    // a scope, {"stripe":"s1","partition":7} or less: begins a job
+	VerbScrub       = "repair-scrub"  // likewise
+	VerbPlan        = "repair-plan"   // likewise
+	VerbApply       = "repair-apply"  // {"plan":{...}}: begins a job
+	VerbPause       = "repair-pause"  // {"for":"2h"}
+	VerbResume      = "repair-resume" // {}
+	VerbThrottle    = "repair-rate"   // {"bytes_per_second":1000000,"tranquility":2} or one of them
+	VerbRebuildPlan = "rebuild-plan"  // {"stripe":"s1"}
+	VerbRebuild     = "rebuild"       // {"plan":{...}}: begins a job
+	VerbJob         = "job"           // {"job":"ID"}, with "stop":true to end it; {} lists them
 )
 
 // HostSubject is where one host is asked or told something.
@@ -50,8 +64,11 @@ type Controller interface {
 // ControlLimit bounds what a [Controller] does for one request.
 const ControlLimit = 30 * time.Second
 
-// maxControls bounds the requests under way.
-const maxControls = 16
+// maxControls bounds the requests under way, maxLogged what is logged of each.
+const (
+	maxControls = 16
+	maxLogged   = 1 << 10
+)
 
 // Control answers with a host's status on NATS, and does what operators tell it, as
 // the micro service "trireme". Set the fields, then Start.
@@ -64,6 +81,7 @@ type Control struct {
 	Repair     RepairController // nil for a host that repairs nothing
 	Logger     *slog.Logger     // what operators ask for is logged; nil for nowhere
 
+	jobs    jobs
 	service micro.Service
 	stop    context.CancelFunc
 	turns   chan struct{}
@@ -87,6 +105,7 @@ func (c *Control) Start() error {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	c.service, c.stop, c.turns = service, stop, make(chan struct{}, maxControls)
+	c.jobs.host = c.Host
 	add := func(verb string, handle micro.HandlerFunc) error {
 		return service.AddEndpoint(verb+"-"+c.Host, handle, micro.WithEndpointSubject(HostSubject(c.Host, verb)), micro.WithEndpointQueueGroupDisabled())
 	}
@@ -94,10 +113,8 @@ func (c *Control) Start() error {
 		service.AddEndpoint("status", micro.HandlerFunc(c.tell), micro.WithEndpointSubject(StatusSubject)),
 		add(VerbStatus, c.tell),
 	}
-	if c.Controller != nil {
-		for verb, do := range c.verbs() {
-			errs = append(errs, add(verb, func(r micro.Request) { c.perform(ctx, verb, do, r) }))
-		}
+	for verb, do := range c.verbs() {
+		errs = append(errs, add(verb, func(r micro.Request) { c.perform(ctx, verb, do, r) }))
 	}
 	if err := errors.Join(append(errs, c.Conn.Flush())...); err != nil {
 		return errors.Join(fmt.Errorf("start control service: %w", err), c.Close())
@@ -105,8 +122,8 @@ func (c *Control) Start() error {
 	return nil
 }
 
-// Close ceases to answer, cuts short what is under way and waits for its end. It
-// does nothing before Start.
+// Close ceases to answer, cuts short what is under way, jobs too, and waits for its
+// end. It does nothing before Start.
 func (c *Control) Close() error {
 	if c.service == nil {
 		return nil
@@ -116,6 +133,7 @@ func (c *Control) Close() error {
 	c.closed = true
 	c.mu.Unlock()
 	c.stop()
+	c.jobs.close()
 	c.wait.Wait()
 	if err != nil {
 		return fmt.Errorf("close control service: %w", err)
@@ -153,7 +171,7 @@ func (c *Control) perform(ctx context.Context, verb string, do verb, r micro.Req
 		ctx, cancel := context.WithTimeout(ctx, ControlLimit)
 		defer cancel()
 		result, err := do(ctx, body)
-		c.Logger.Info("operator", "verb", verb, "request", string(body), "error", err)
+		c.Logger.Info("operator", "verb", verb, "request", string(body[:min(len(body), maxLogged)]), "error", err)
 		c.answer(reply, result, err)
 	})
 }

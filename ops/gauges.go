@@ -14,6 +14,7 @@ type statusCollector struct {
 	host   []statusMetric[Status]
 	stripe []statusMetric[Stripe]
 	peers  []peerMetric
+	repair *repairCollector
 	owner  *prometheus.Desc
 	bad    *prometheus.Desc
 }
@@ -34,7 +35,7 @@ type statusMetric[T any] struct {
 
 func newStatusCollector(status func() Status) *statusCollector {
 	return &statusCollector{
-		status: status, host: hostGauges(), stripe: stripeGauges(), peers: peerGauges(),
+		status: status, host: hostGauges(), stripe: stripeGauges(), peers: peerGauges(), repair: newRepairCollector(),
 		owner: prometheus.NewDesc("trireme_stripe_owner_info", "Who owns the stripe, as this host knows; always 1, and absent while nobody does.", []string{"stripe", "owner"}, nil),
 		bad:   prometheus.NewDesc("trireme_condition", "Conditions that the host is in, each 1.", []string{"id", "severity", "subject"}, nil),
 	}
@@ -118,6 +119,7 @@ func (c *statusCollector) Describe(out chan<- *prometheus.Desc) {
 	for _, m := range c.peers {
 		out <- m.desc
 	}
+	c.repair.describe(out)
 	out <- c.owner
 	out <- c.bad
 }
@@ -143,6 +145,7 @@ func (c *statusCollector) Collect(out chan<- prometheus.Metric) {
 			}
 		}
 	}
+	c.repair.collect(&s, out)
 	for _, x := range s.Conditions {
 		out <- prometheus.MustNewConstMetric(c.bad, prometheus.GaugeValue, 1, x.ID, string(x.Severity), x.Subject)
 	}

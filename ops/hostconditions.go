@@ -75,7 +75,11 @@ func diskNearReserve(s *Status) []finding {
 }
 
 func damagedRows(s *Status) []finding {
-	return one(s.Store.Damaged > 0, "%d rows of the store failed their checksum since the start", s.Store.Damaged)
+	found := one(s.Store.Damaged > 0, "%d rows of the store failed their checksum since the start", s.Store.Damaged)
+	if found != nil && s.Repair != nil {
+		found[0].remedy = "check the disk of this host: the documents are repaired from other members by themselves, but a disk that damages rows does it again; `trireme verify --deep` reads everything once more"
+	}
+	return found
 }
 
 func requestsNearLimit(s *Status) []finding {

@@ -9,13 +9,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"trireme/internal/contract"
+	"trireme/repair"
 )
 
 // used is metrics with something in every series.
 func used(t *testing.T) *Metrics {
 	t.Helper()
 	m := NewMetrics(func() Status {
-		s := member()
+		s := repairing()
+		s.RepairCost = &RepairCosts{}
+		s.Repair.Heals = []repair.Heal{{Stripe: "s2"}}
 		s.Disk.Free = 1
 		s.Stripes[1].LagRecords, s.Stripes[1].LagBytes, s.Stripes[1].LagMS = 3, 900, 250
 		s.Stripes[1].Sick = "wiped"
@@ -193,5 +196,57 @@ func BenchmarkRequest(b *testing.B) {
 				m.Request(contract.OpPatch, c.code, 700*time.Microsecond)
 			}
 		})
+	}
+}
+
+func TestRepairMetrics(t *testing.T) {
+	s := repairing()
+	s.Repair.Damaged, s.Repair.Rate, s.Repair.Paused = 3, 1<<20, ago(-time.Hour)
+	s.Repair.Stripes[0].Partitions[1].Lagging, s.Repair.Stripes[1].Partitions[0].At, s.Repair.Stripes[1].Partitions[0].Position = 12, nil, ""
+	s.Repair.Heals = []repair.Heal{{Stripe: "s2", Buckets: 400, Verified: 100, Bytes: 77}}
+	s.RepairCost = &RepairCosts{
+		All:     RepairCost{Rounds: 9, Sent: 1000, Received: 2000, DiskReads: 7, CPUSeconds: 0.5},
+		Healthy: RepairCost{Rounds: 6, Sent: 600, Received: 1200, CPUSeconds: 0.25},
+	}
+	m := NewMetrics(func() Status { return s }, "v0.1.0")
+	for _, c := range []struct {
+		name   string
+		labels []string
+		want   float64
+	}{
+		{"trireme_repair_paused", nil, 1},
+		{"trireme_repair_rate_max_bytes", nil, 1 << 20},
+		{"trireme_repair_documents_damaged", nil, 3},
+		{"trireme_repair_rounds_total", nil, 9},
+		{"trireme_repair_verdicts_total", []string{"lag"}, 3},
+		{"trireme_repair_verdicts_total", []string{"missing"}, 1},
+		{"trireme_repair_documents_pulled_total", []string{"missing"}, 1},
+		{"trireme_repair_documents_dropped_total", nil, 2},
+		{"trireme_repair_documents_undecided_total", nil, 4},
+		{"trireme_repair_peer_failures_total", nil, 5},
+		{"trireme_repair_pulled_bytes_total", nil, 600},
+		{"trireme_repair_sent_bytes_total", nil, 1000},
+		{"trireme_repair_healthy_sent_bytes_total", nil, 600},
+		{"trireme_repair_received_bytes_total", nil, 2000},
+		{"trireme_repair_healthy_received_bytes_total", nil, 1200},
+		{"trireme_repair_disk_reads_total", nil, 7},
+		{"trireme_repair_healthy_disk_reads_total", nil, 0},
+		{"trireme_repair_cpu_seconds_total", nil, 0.5},
+		{"trireme_repair_healthy_cpu_seconds_total", nil, 0.25},
+		{"trireme_repair_healthy_rounds_total", nil, 6},
+		{"trireme_repair_clean_sequence", []string{"00", "s1"}, 119},
+		{"trireme_repair_clean_sequence", []string{"00", "s2"}, 0},
+		{"trireme_repair_clean_age_seconds", []string{"00", "s1"}, 20},
+		{"trireme_repair_lagging_buckets", []string{"01", "s1"}, 12},
+		{"trireme_repair_verified_ratio", []string{"s1"}, 0.5},
+		{"trireme_repair_heal_ratio", []string{"s2"}, 0.25},
+		{"trireme_repair_heal_pulled_bytes", []string{"s2"}, 77},
+		{"trireme_scrub_ratio", nil, 0.25},
+		{"trireme_scrub_read_bytes_total", nil, 800},
+		{"trireme_scrub_last_end_timestamp_seconds", nil, float64(ago(24 * time.Hour).Unix())},
+	} {
+		if got := value(t, m, c.name, c.labels...); got != c.want {
+			t.Errorf("%s%v is %v, want %v", c.name, c.labels, got, c.want)
+		}
 	}
 }

@@ -16,6 +16,7 @@ const (
 	CodeMalformed = 400 // the request is wrong in itself
 	CodeNotFound  = 404 // no such stripe, no such host
 	CodeRefused   = 409 // not in the state that things are in; the text says why
+	CodeStopped   = 499 // a job was ended before it was done
 	CodeFailed    = 500
 	CodeNotNow    = 503 // later
 	CodeTimeout   = 504 // it was begun; the status tells what became of it
@@ -36,6 +37,11 @@ func (r *Refusal) Error() string { return r.Text }
 func refusalOf(err error) *Refusal {
 	if r, ok := errors.AsType[*Refusal](err); ok {
 		return r
+	}
+	for _, known := range repairRefusals() {
+		if errors.Is(err, known.is) {
+			return &Refusal{Code: known.code, Text: err.Error(), Hint: known.hint}
+		}
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return &Refusal{Code: CodeTimeout, Text: err.Error(), Hint: "`trireme status` tells what became of it"}

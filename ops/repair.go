@@ -56,16 +56,8 @@ type Throttle struct {
 	Tranquility *float64 `json:"tranquility,omitempty"`      // rest after each piece of work, in multiples of what it took
 }
 
-// ApplyProgress is how far a plan is done.
-type ApplyProgress struct {
-	Ops  int `json:"operations"`
-	Done int `json:"done"`
-}
-
-// ApplyResult is what became of a plan.
-type ApplyResult struct {
-	Pulled  int              `json:"pulled"`
-	Dropped int              `json:"dropped"`
-	Already int              `json:"already"` // documents that were as they should be by then
-	Skipped []repair.Skipped `json:"skipped"` // operations that could not be done, and why
-}
+// ApplyProgress is how far a plan is done, and ApplyResult what became of it.
+type (
+	ApplyProgress = repair.ApplyProgress
+	ApplyResult   = repair.ApplyResult
+)

@@ -38,7 +38,8 @@ type Status struct {
 	Held         *Held        `json:"held,omitempty"`
 	Hosts        []HostView   `json:"hosts"` // of the layout, itself among them; none alone
 
-	Repair *repair.Status `json:"repair,omitempty"` // nil alone, and while the host does not run
+	Repair     *repair.Status `json:"repair,omitempty"` // nil alone, and while the host does not run
+	RepairCost *RepairCosts   `json:"repair_cost,omitempty"`
 }
 
 // Phase is what a host is doing with its life.

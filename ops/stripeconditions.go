@@ -37,7 +37,7 @@ func stripeDeclarations() []declaration {
 		},
 		{
 			id: "member-sick", severity: Warning, scope: ScopeCluster, find: eachMember(memberSick),
-			remedy: "keep the other members of the stripe up: this one needs repair, cannot own the stripe until then, and does not count when another one fails",
+			remedy: "keep the other members of the stripe up: this one is healed from them by itself (`trireme repair status` shows how far), cannot own the stripe until then, and does not count when another one fails",
 		},
 		{
 			id: "member-lagging", severity: Warning, scope: ScopeCluster, find: eachMember(memberLagging),
@@ -169,7 +169,11 @@ func memberSick(s *Status, p *Stripe, m MemberView) string {
 	if m.Sick == "" {
 		return ""
 	}
-	return fmt.Sprintf("member %s of stripe %s must not own it: %s", m.Host, p.Name, m.Sick)
+	text := fmt.Sprintf("member %s of stripe %s must not own it: %s", m.Host, p.Name, m.Sick)
+	if h := s.heal(p.Name); h != nil && m.Host == s.Host {
+		text += "; " + s.healing(h)
+	}
+	return text
 }
 
 func memberLagging(s *Status, p *Stripe, m MemberView) string {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 )
 
 // The bodies of requests, and of answers when they are not empty.
@@ -27,7 +28,14 @@ type (
 type verb func(ctx context.Context, body []byte) (any, error)
 
 func (c *Control) verbs() map[string]verb {
-	return map[string]verb{VerbDrain: c.drain, VerbMove: c.move, VerbLayout: c.layout}
+	all := map[string]verb{}
+	if c.Controller != nil {
+		all[VerbDrain], all[VerbMove], all[VerbLayout] = c.drain, c.move, c.layout
+	}
+	if c.Repair != nil {
+		maps.Copy(all, c.repairVerbs())
+	}
+	return all
 }
 
 func (c *Control) drain(ctx context.Context, body []byte) (any, error) {
@@ -81,5 +89,5 @@ func parse(body []byte, into any) error {
 }
 
 func malformed(format string, args ...any) error {
-	return &Refusal{Code: CodeMalformed, Text: fmt.Sprintf(format, args...), Hint: "`trireme owner move`, `trireme drain` and `trireme layout` send requests that are right"}
+	return &Refusal{Code: CodeMalformed, Text: fmt.Sprintf(format, args...), Hint: "`trireme owner`, `drain`, `layout`, `repair`, `scrub` and `stripe` send requests that are right"}
 }
