@@ -134,30 +134,6 @@ func (s *Server) send(now *scene, out *outflow, from *buckets.Replica, stripe st
 	if err := out.head(head); err != nil {
 		return err
 	}
-	began := time.Now()
-	for _, k := range keys {
-		if out.items > 0 && (out.size() > uint64(s.Limits.PullBytes) || time.Since(began) > s.Limits.PullTime) {
-			return out.end(true, nil)
-		}
-		if err := s.sendOne(out, m, k); err != nil {
-			return err
-		}
-	}
-	return out.end(false, nil)
-}
-
-func (s *Server) sendOne(out *outflow, m *buckets.Moment, k contract.Key) error {
-	s.counts.reads.Add(1)
-	im, err := m.Image(k)
-	switch {
-	case err == nil:
-		s.counts.documents.Add(1)
-		s.counts.data.Add(uint64(im.Size()))
-		return out.image(im)
-	case errors.Is(err, buckets.ErrAbsent):
-		return out.text(itemAbsent, "")
-	case errors.Is(err, buckets.ErrDamaged):
-		return out.text(itemDamaged, clip(err.Error(), maxDamageText))
-	}
-	return fmt.Errorf("read document %q in space %q: %w", k.Key, k.Space, err)
+	r := reading{server: s, out: out, moment: m, keys: keys, until: time.Now().Add(s.Limits.PullTime)}
+	return r.run()
 }

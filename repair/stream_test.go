@@ -1,6 +1,7 @@
 package repair
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,11 +11,13 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"pgregory.net/rapid"
 
 	"trireme/buckets"
 	"trireme/embedded"
 	"trireme/internal/contract"
 	"trireme/internal/layout"
+	"trireme/repair/plan"
 )
 
 // filled is a source with documents of stripe s2 of the given sizes, and what their
@@ -411,4 +414,57 @@ func keysOf(wants []Want) (keys []contract.Key) {
 		keys = append(keys, wants[i].Key)
 	}
 	return keys
+}
+
+// TestAnyDocumentsInAnyOrder asks for what is there and what is not, next to one another
+// and not, in order and not.
+func TestAnyDocumentsInAnyOrder(t *testing.T) {
+	source, server, p := pairOf(t, Limits{PullBytes: 20_000})
+	l := *source.layout.Load()
+	w := source.writer(t, "s2")
+	first := l.PartitionsOf("s2")[0].First
+	var keys []contract.Key
+	there := map[contract.Key]Want{}
+	for i := 0; len(keys) < 120; i++ {
+		k := contract.Key{Space: "space", Key: fmt.Sprintf("key-%06d", i)}
+		if b := layout.BucketOf(k.Space, k.Key); b != first && b != first+1 {
+			continue
+		}
+		keys = append(keys, k)
+		if len(keys)%5 > 0 {
+			w.batch(t, create(k, 50*(len(keys)%9)))
+			there[k] = wantOf(t, w.r, k)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		ask := rapid.SliceOfNDistinct(rapid.SampledFrom(keys), 0, len(keys), rapid.ID).Draw(t, "ask")
+		switch rapid.IntRange(0, 3).Draw(t, "order") {
+		case 0: // as drawn
+		case 1:
+			slices.SortFunc(ask, contract.Key.Compare)
+		default: // as indexes have them
+			slices.SortFunc(ask, func(a, b contract.Key) int {
+				return cmp.Or(cmp.Compare(bucketOf(a), bucketOf(b)), a.Compare(b))
+			})
+		}
+		var wants, want []Want
+		var absent []Missed
+		for _, k := range ask {
+			wants = append(wants, Want{Key: k, Position: there[k].Position, Digest: there[k].Digest})
+			if _, ok := there[k]; ok {
+				want = append(want, there[k])
+			} else {
+				absent = append(absent, Missed{Want: Want{Key: k}, Side: plan.Side{Host: "h1", Applied: w.at()}})
+			}
+		}
+		var came []Want
+		missed, err := p.Documents(context.Background(), "h1", "s2", wants, func(d *Pulled) error {
+			came = append(came, Want{d.Doc.Key, d.Doc.Position, d.Doc.Digest})
+			return nil
+		})
+		if err != nil || !slices.Equal(came, want) || !slices.Equal(missed, absent) {
+			t.Fatalf("%v\ncame %v\nwant %v\nmissed %v\nwant %v", err, came, want, missed, absent)
+		}
+	})
+	idle(t, server)
 }
