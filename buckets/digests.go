@@ -1,7 +1,6 @@
 package buckets
 
 import (
-	"errors"
 	"fmt"
 	"sync"
 
@@ -43,17 +42,6 @@ type digestTable struct {
 }
 
 func bucketKey(b layout.Bucket) []byte { return []byte{tableBucket, byte(b >> 8), byte(b)} }
-
-// mendBucket sums up the documents of a bucket that can be read.
-func (s *Store) mendBucket(b layout.Bucket) (BucketState, error) {
-	sum, err := s.sumBucket(s.db, b, nil)
-	if err != nil && !errors.Is(err, ErrDamaged) {
-		return sum, err
-	}
-	key := bucketKey(b)
-	row := appendRow(nil, key, sum.append(nil))
-	return sum, s.db.Set(key, row[len(key):], pebble.NoSync)
-}
 
 // sumBucket adds up the documents of a bucket whose states can be read, but for
 // some.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/sstable/block"
@@ -71,6 +72,12 @@ type flaw struct {
 	gaps []gap
 }
 
+// flawed is a flaw with a reason, for which the reader has not told its file.
+func flawed(why error, gaps ...gap) *flaw {
+	text := strings.ReplaceAll(why.Error(), "pebble: file 000000: ", "")
+	return &flaw{fmt.Errorf("%s: %w", text, ErrDamaged), gaps}
+}
+
 // errGone: the database has no use for the file any more.
 var errGone = errors.New("the file is gone")
 
@@ -84,7 +91,7 @@ func (s *Store) inspect(ctx context.Context, t sst, pace func(bytes int) error) 
 	}
 	defer in.close()
 	if why := in.beside(); why != nil {
-		in.flaw = &flaw{why: why}
+		in.flaw = flawed(why)
 	}
 	from, why, err := in.forward(ctx, t, pace)
 	if err != nil || why == nil {
@@ -92,7 +99,7 @@ func (s *Store) inspect(ctx context.Context, t sst, pace func(bytes int) error) 
 	}
 	to, err := in.backward(ctx, t, pace)
 	if err == nil && bytes.Compare(from, to) < 0 {
-		in.flaw = &flaw{why: why, gaps: []gap{{from, to}}}
+		in.flaw = flawed(why, gap{from, to})
 	}
 	return in.flaw, err
 }
@@ -114,7 +121,7 @@ func (s *Store) openTable(ctx context.Context, number uint64) (inspector, error)
 	case err != nil && !unreadable(err):
 		return inspector{}, err
 	case err != nil:
-		return inspector{flaw: &flaw{why: err}}, nil
+		return inspector{flaw: flawed(err)}, nil
 	}
 	in := inspector{file: &countingFile{File: f}}
 	readable, err := sstable.NewSimpleReadable(in.file)
@@ -122,7 +129,7 @@ func (s *Store) openTable(ctx context.Context, number uint64) (inspector, error)
 		in.Reader, err = sstable.NewReader(ctx, readable, s.readers)
 	}
 	if err != nil {
-		in.flaw = &flaw{why: err}
+		in.flaw = flawed(err)
 		return in, errors.Join(ctx.Err(), f.Close())
 	}
 	return in, nil
@@ -172,7 +179,7 @@ func (in *inspector) forward(ctx context.Context, t sst, pace func(int) error) (
 	}
 	defer it.Close()
 	from = t.from
-	for kv := it.First(); kv != nil; kv = it.Next() {
+	for kv := it.SeekGE(t.from, 0); kv != nil; kv = it.Next() {
 		from = append(from[:0:0], kv.K.UserKey...)
 		if _, _, why := kv.Value(nil); why != nil {
 			return from, why, nil
@@ -192,7 +199,7 @@ func (in *inspector) backward(ctx context.Context, t sst, pace func(int) error) 
 	}
 	defer it.Close()
 	to = t.to
-	for kv := it.Last(); kv != nil; kv = it.Prev() {
+	for kv := it.SeekLT(t.to, 0); kv != nil; kv = it.Prev() {
 		if _, _, why := kv.Value(nil); why != nil {
 			return to, nil //nolint:nilerr // up to before the row read last
 		}

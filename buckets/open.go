@@ -228,13 +228,11 @@ func (s *Store) loadMarks() error {
 }
 
 // loadDigests reads every bucket's state. What cannot be read, and what has lost
-// rows, is put together again from the documents.
+// rows, is put together again from the documents, as far as they can be read.
 func (s *Store) loadDigests() error {
-	var anew markSet
-	marks := s.marks()
-	anew.buckets = marks.buckets
+	s.unsummed.buckets.buckets = s.marks().buckets
 	last := -1 // the bucket read last
-	take := func(key, content []byte, damaged error) error {
+	err := scan(s.db, []byte{tableBucket}, func(key, content []byte, damaged error) error {
 		bucket, err := bucketIn(key)
 		if err != nil || len(key) != 3 {
 			return nil //nolint:nilerr // no bucket's row; Verify tells of it
@@ -246,21 +244,17 @@ func (s *Store) loadDigests() error {
 		}
 		if err != nil {
 			s.opts.Events(Event{Kind: RowDamaged, Err: err})
-			anew.set(Range{bucket, bucket}, true)
+			s.unsummed.add([]Range{{bucket, bucket}})
 		}
 		s.digests.of[bucket] = state
 		return nil
-	}
-	err := scan(s.db, []byte{tableBucket}, take)
-	if errors.Is(err, ErrDamaged) {
+	})
+	switch {
+	case errors.Is(err, ErrDamaged) && last+1 < layout.Buckets:
 		// Nobody knows how many rows there are behind the last one read.
-		err = nil
-		if last+1 < layout.Buckets {
-			anew.set(Range{layout.Bucket(last + 1), layout.Buckets - 1}, true)
-		}
+		s.unsummed.add([]Range{{layout.Bucket(last + 1), layout.Buckets - 1}})
+	case err != nil && !errors.Is(err, ErrDamaged):
+		return err
 	}
-	for _, g := range anew.ranges() {
-		err = errors.Join(err, s.mendBuckets([]Range{g}))
-	}
-	return err
+	return s.sumAnew()
 }

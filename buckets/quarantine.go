@@ -52,8 +52,8 @@ func (s *Store) Quarantine(ctx context.Context) ([]Loss, error) {
 	s.cutting.Lock()
 	defer s.cutting.Unlock()
 	var losses []Loss
-	for range 8 { // what is cut out may have hidden more
-		lost, err := s.quarantine(ctx)
+	for round := range 8 { // what is cut out may have hidden more
+		lost, err := s.quarantine(ctx, round < 4)
 		losses = append(losses, lost...)
 		if err != nil {
 			return losses, fmt.Errorf("quarantine: %w", err)
@@ -65,10 +65,11 @@ func (s *Store) Quarantine(ctx context.Context) ([]Loss, error) {
 	return losses, fmt.Errorf("quarantine: there are still files that cannot be read: %v", sortedFiles(s.sick.list()))
 }
 
-// quarantine deals with what is known now.
-func (s *Store) quarantine(ctx context.Context) ([]Loss, error) {
+// quarantine deals with what is known now. With spare, tables whose rows are well
+// are not cut out but written anew.
+func (s *Store) quarantine(ctx context.Context, spare bool) ([]Loss, error) {
 	sick := s.sick.list()
-	wounds, err := s.diagnose(ctx, sick)
+	wounds, spared, err := s.diagnose(ctx, sick, spare)
 	if err == nil && len(wounds) > 0 {
 		err = s.cut(ctx, wounds)
 	}
@@ -76,8 +77,17 @@ func (s *Store) quarantine(ctx context.Context) ([]Loss, error) {
 		return nil, err
 	}
 	lost := s.losses(wounds)
-	if err = s.recover(ctx, sick); err == nil && (len(lost) > 0 || s.marks().lists) {
+	for _, t := range spared {
+		err = errors.Join(err, s.rewrite(ctx, t))
+	}
+	if err == nil {
+		err = s.recover(ctx, sick)
+	}
+	if err == nil && (len(lost) > 0 || s.marks().lists) {
 		err = s.mendLists(ctx)
+	}
+	if err == nil {
+		err = s.exclusively(s.sumAnew)
 	}
 	if errors.Is(err, ErrDamaged) && s.sick.any.Load() {
 		err = nil // the next round deals with it
@@ -94,69 +104,72 @@ type wound struct {
 
 func unhurried(int) error { return nil }
 
-// diagnose finds the gaps that the files make, grown together where they touch.
-// Files of which only what stands beside the rows is damaged are written anew.
-func (s *Store) diagnose(ctx context.Context, sick map[uint64]error) ([]wound, error) {
+// diagnose finds the gaps that the files make, grown together where they touch,
+// and the tables that have none because only what stands beside their rows is
+// damaged.
+func (s *Store) diagnose(ctx context.Context, sick map[uint64]error, spare bool) (wounds []wound, spared []sst, err error) {
 	list, err := s.ssts()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var wounds []wound
 	for _, t := range list {
 		if sick[t.file] == nil {
 			continue
 		}
-		found, err := s.wounds(ctx, t)
-		if err != nil {
-			return nil, err
+		flaw, err := s.inspect(ctx, t, unhurried)
+		switch {
+		case errors.Is(err, errGone) || err == nil && flaw == nil:
+			continue
+		case err != nil:
+			return nil, nil, err
+		case flaw.gaps == nil && spare:
+			spared = append(spared, t)
+			continue
+		case flaw.gaps == nil:
+			flaw.gaps = []gap{t.gap}
 		}
-		wounds = append(wounds, found...)
+		for _, g := range flaw.gaps {
+			wounds = append(wounds, wound{g, t.file, flaw.why})
+		}
 	}
-	return s.widen(ctx, wounds)
+	wounds, err = s.widen(ctx, wounds)
+	return wounds, spared, err
 }
 
-// wounds of one table. A table that the database can still read, because of its
-// caches or because its rows are well, is written anew and has none.
-func (s *Store) wounds(ctx context.Context, t sst) ([]wound, error) {
-	flaw, err := s.inspect(ctx, t, unhurried)
-	if errors.Is(err, errGone) || err == nil && flaw == nil {
-		return nil, nil
+var errMoreSick = errors.New("another file cannot be read")
+
+// rewrite has the database write a table anew, if it can. A compaction needs
+// another table over it, else it might only be moved: a deletion of a row that
+// is not there makes one.
+func (s *Store) rewrite(ctx context.Context, t sst) error {
+	key, err := s.deleteNothing(t)
+	if err != nil || key == nil {
+		return err
 	}
-	if err != nil {
-		return nil, err
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	// A compaction that fails is tried again at once, and others wait for it. It
+	// has told which file it cannot read, so that file comes first.
+	defer s.sick.onNote(func() { cancel(errMoreSick) })()
+	err = s.db.Compact(ctx, key, after(key), false)
+	if pebble.IsCorruptionError(err) || errors.Is(err, context.Canceled) && context.Cause(ctx) == errMoreSick {
+		return nil
 	}
-	anew, err := s.rewrite(ctx, t)
-	if err != nil || anew {
-		return nil, err
-	}
-	if flaw.gaps == nil {
-		flaw.gaps = []gap{t.gap}
-	}
-	var list []wound
-	for _, g := range flaw.gaps {
-		list = append(list, wound{g, t.file, flaw.why})
-	}
-	return list, nil
+	return err
 }
 
-// rewrite has the database write a table anew, and reports whether that worked. A
-// compaction needs another table over it, else it might only be moved: a deletion
-// of a row that never was makes one.
-func (s *Store) rewrite(ctx context.Context, t sst) (bool, error) {
-	key := after(t.from)
-	if bytes.Compare(key, t.to) >= 0 {
-		return false, nil
-	}
-	err := s.db.Delete(key, pebble.NoSync)
-	if err == nil {
-		err = s.db.Compact(ctx, key, after(key), false)
-	}
-	if ctx.Err() != nil || err != nil && !pebble.IsCorruptionError(err) {
-		return false, errors.Join(ctx.Err(), err)
-	}
-	list, err := s.ssts()
-	still := slices.ContainsFunc(list, func(u sst) bool { return u.file == t.file && u.overlaps(t.gap) })
-	return err == nil && !still, err
+// deleteNothing deletes a row that is not there, under a key that the table covers.
+// It returns no key when there is none that would do.
+func (s *Store) deleteNothing(t sst) (key []byte, err error) {
+	err = s.exclusively(func() error {
+		key = after(t.from)
+		if row, err := get(s.db, key); bytes.Compare(key, t.to) >= 0 || row != nil || err != nil {
+			key = nil
+			return nil //nolint:nilerr // the table is cut out instead
+		}
+		return s.db.Delete(key, pebble.NoSync)
+	})
+	return key, err
 }
 
 // widen lets gaps grow until the database can cut them: until it can read, in
@@ -360,8 +373,9 @@ func (s *Store) cut(ctx context.Context, wounds []wound) error {
 	}
 	err = s.putBack(known)
 	for _, w := range wounds {
-		err = errors.Join(err, s.mendBuckets(w.buckets(append(bucketTables, tableBucket)...)))
+		s.unsummed.add(w.buckets(append(bucketTables, tableBucket)...))
 	}
+	err = errors.Join(err, s.sumAnew())
 	// Into a file: of the log a damaged end may be lost, of which the cut is no part.
 	return errors.Join(err, s.db.Flush())
 }
@@ -418,21 +432,4 @@ func (s *Store) putBack(rows [][2][]byte) error {
 		}
 	}
 	return b.Commit(pebble.Sync)
-}
-
-// mendBuckets makes the digests of buckets those of the documents that are left,
-// and forgets what is in memory of the others.
-func (s *Store) mendBuckets(ranges []Range) error {
-	for _, g := range ranges {
-		for b := int(g.First); b <= int(g.Last); b++ {
-			bucket := layout.Bucket(b)
-			s.heads.forgetBucket(bucket)
-			state, err := s.mendBucket(bucket)
-			if err != nil {
-				return err
-			}
-			s.digests.set(map[layout.Bucket]BucketState{bucket: state})
-		}
-	}
-	return nil
 }

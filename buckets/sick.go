@@ -22,8 +22,9 @@ import (
 type sickFiles struct {
 	any atomic.Bool
 
-	mu sync.Mutex
-	of map[uint64]error
+	mu   sync.Mutex
+	of   map[uint64]error
+	also func() // called when there is one more
 }
 
 // note reports whether the file was thought to be well before.
@@ -38,7 +39,22 @@ func (s *sickFiles) note(file uint64, why error) bool {
 	}
 	s.of[file] = why
 	s.any.Store(true)
+	if s.also != nil {
+		s.also()
+	}
 	return true
+}
+
+// onNote has f called when there is one more, until off is called. There is one f
+// at a time.
+func (s *sickFiles) onNote(f func()) (off func()) {
+	set := func(f func()) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.also = f
+	}
+	set(f)
+	return func() { set(nil) }
 }
 
 func (s *sickFiles) list() map[uint64]error {
@@ -71,11 +87,20 @@ func (s *Store) noteSick(file uint64, why error) {
 // listener hears of what the database cannot read, whether a request, a scan or a
 // compaction wanted it.
 func (s *Store) listener() *pebble.EventListener {
-	return &pebble.EventListener{DataCorruption: func(info pebble.DataCorruptionInfo) {
-		if file, ok := fileNumber(s.opts.FS.PathBase(info.Path), tableSuffix); ok {
-			s.noteSick(file, info.Details)
-		}
-	}}
+	return &pebble.EventListener{
+		DataCorruption: func(info pebble.DataCorruptionInfo) {
+			if file, ok := fileNumber(s.opts.FS.PathBase(info.Path), tableSuffix); ok {
+				s.noteSick(file, info.Details)
+			}
+		},
+		// A compaction that fails is tried again at once, for as long as nobody cuts
+		// out what it cannot read; once is enough to hear of it.
+		BackgroundError: func(err error) {
+			if !pebble.IsCorruptionError(err) {
+				databaseLog{s.opts.Logger}.Errorf("background error: %v", err)
+			}
+		},
+	}
 }
 
 const (

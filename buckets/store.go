@@ -37,7 +37,8 @@ type Store struct {
 	mu       sync.Mutex
 	replicas map[string]*Replica
 
-	digests digestTable
+	digests  digestTable
+	unsummed unsummed
 
 	// repaired counts, for every bucket, how often repair has replaced documents.
 	repaired [layout.Buckets]atomic.Uint32

@@ -1,0 +1,99 @@
+package buckets
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"trireme/internal/layout"
+)
+
+// unsummed are buckets whose kept digests are not those of their documents, or may
+// not be: rows were cut out of them, or could not be read.
+type unsummed struct{ buckets markSet }
+
+func (u *unsummed) add(list []Range) {
+	for _, g := range list {
+		u.buckets.set(g, true)
+	}
+}
+
+// sumAnew makes the digests of unsummed buckets those of the documents that can
+// be read, and forgets what is in memory of the others. Where the database meets
+// something that it cannot read, the rest stays unsummed. All stripes are locked,
+// or there are none yet.
+func (s *Store) sumAnew() error {
+	for _, g := range s.unsummed.buckets.ranges() {
+		s.heads.forgetRange(g)
+		upTo, err := s.sumRange(g)
+		if upTo >= g.First {
+			s.unsummed.buckets.set(Range{g.First, upTo}, false)
+		}
+		if err != nil && !errors.Is(err, ErrDamaged) {
+			return fmt.Errorf("sum up buckets %d to %d: %w", g.First, g.Last, err)
+		}
+	}
+	return nil
+}
+
+// sumRange sums up the buckets of a range with one scan, and tells up to which it
+// came.
+func (s *Store) sumRange(g Range) (upTo layout.Bucket, err error) {
+	it, err := s.db.NewIter(span{bucketKey(g.First)[1:], bucketKey(g.Last + 1)[1:]}.in(tableDocument))
+	if err != nil {
+		return 0, damage(err)
+	}
+	defer it.Close()
+	next := g.First
+	var sum BucketState
+	put := func(before layout.Bucket) error {
+		for ; next < before; next++ {
+			if err := s.keepSum(next, sum); err != nil {
+				return err
+			}
+			sum = BucketState{}
+		}
+		return nil
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		bucket, err := bucketIn(it.Key())
+		if err != nil {
+			continue // nobody's row
+		}
+		if err := put(bucket); err != nil {
+			return 0, err
+		}
+		if content, damaged := row(it); damaged == nil {
+			sum.add(it.Key(), content)
+		}
+	}
+	if err := it.Error(); err != nil {
+		return next - 1, damage(err)
+	}
+	return g.Last, put(g.Last + 1)
+}
+
+// keepSum keeps the sum of a bucket. Its position does not move back.
+func (s *Store) keepSum(b layout.Bucket, sum BucketState) error {
+	sum = sum.atLeast(s.digests.get(b).Position)
+	s.digests.set(map[layout.Bucket]BucketState{b: sum})
+	stored, err := storedBucket(s.db, b)
+	if err == nil && stored == sum || err != nil && !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	key := bucketKey(b)
+	row := appendRow(nil, key, sum.append(nil))
+	return s.db.Set(key, row[len(key):], pebble.NoSync)
+}
+
+// forgetRange forgets the heads of all documents of some buckets.
+func (c *headCache) forgetRange(g Range) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for common := range c.of {
+		if b := bucketFrom([]byte("-" + common[:2])); g.First <= b && b <= g.Last {
+			c.drop(common)
+		}
+	}
+}
