@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -22,6 +23,15 @@ const (
 	// Undecided: no copy can be told to be right, so nothing is done, and told.
 	Undecided
 )
+
+var actionNames = [...]string{Nothing: "nothing", Pull: "pull", Drop: "drop", Undecided: "undecided"}
+
+func (a Action) String() string {
+	if int(a) < len(actionNames) && actionNames[a] != "" {
+		return actionNames[a]
+	}
+	return fmt.Sprintf("action %d", uint8(a))
+}
 
 // A Decision is what one member does about a document, and why.
 type Decision struct {
