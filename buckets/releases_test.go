@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -332,5 +333,50 @@ func TestReleasedStaysReleased(t *testing.T) {
 				t.Error("the image has changed the store")
 			}
 		})
+	}
+}
+
+// TestReleasableWhileRecordsApply asks while tombstones come and go.
+func TestReleasableWhileRecordsApply(t *testing.T) {
+	s, log := openTemp(t, Options{}), newLog()
+	r := log.feed(t, s)
+	done := make(chan struct{})
+	var asking sync.WaitGroup
+	for _, ask := range []func(){
+		func() {
+			h, n := r.Releasable(pos(1<<40), 3)
+			if now := r.Applied(); (n > 0) != !h.IsZero() || n > 3 || now.Seq < h.Seq {
+				t.Errorf("%d up to %v, applied %+v", n, h, now)
+			}
+		},
+		func() {
+			if err := s.Verify(); err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		asking.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					ask()
+				}
+			}
+		})
+	}
+	for n := range 1000 {
+		log.time += 10_000
+		log.batch(withID(remove(numbered(n%50)), "id "+sprint(n)))
+		if h, _ := r.Releasable(pos(log.seq()), 5); n%7 == 0 && !h.IsZero() {
+			log.release(h)
+		}
+		log.feed(t, s)
+	}
+	close(done)
+	asking.Wait()
+	if h := r.Applied().Horizon; h.Seq < 900 {
+		t.Errorf("released up to %v only", h)
 	}
 }
