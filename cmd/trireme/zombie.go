@@ -15,8 +15,8 @@ It makes a few documents, stops the process of their owner with SIGSTOP, and sen
 it a patch of each: they wait in its sockets. When another host has taken over it
 patches the same documents there, at the same heads. Then the frozen host goes on
 (SIGCONT) and answers. PASS means that each of its patches was refused, that the
-documents have the others, and that its epoch wrote nothing into the log after the
-new owner's claim.
+documents have the others, and that no older epoch wrote anything into the log after
+the new owner's claim.
 
 Clients of the stripe wait while that lasts, about ten seconds. The hosts must be
 processes of this user, with addresses on loopback.

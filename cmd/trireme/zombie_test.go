@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,9 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
 	"trireme/internal/contract"
 	"trireme/internal/localcluster"
 	"trireme/ops"
+	"trireme/streams"
 )
 
 // realCluster is three hosts as processes.
@@ -53,6 +58,17 @@ func TestZombieDrill(t *testing.T) {
 		exit := run(t.Context(), append([]string{"zombie-drill", "-s", c.Hosts[0].URL(), "-o", "json"}, args...), strings.NewReader(""), &stdout, &stderr)
 		return exit, stdout.String(), stderr.String()
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	err := c.Await(ctx, "a stripe that can lose its owner", func(context.Context) error {
+		if _, _, told := ask(); strings.Contains(told, errNotNow.Error()) { // on a slow machine
+			return errors.New(told)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if exit, out, told := ask(); exit != int(exitRefused) || out != "" || !strings.Contains(told, "would be frozen: process") || !strings.Contains(told, "--yes") {
 		t.Errorf("without --yes: %d %s%s", exit, out, told)
 	}
@@ -78,8 +94,6 @@ func TestZombieDrill(t *testing.T) {
 	if c.Host(r.Frozen).Pid() != r.PID {
 		t.Errorf("process %d was frozen, %s is %d", r.PID, r.Frozen, c.Host(r.Frozen).Pid())
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
 	if err := c.AwaitReady(ctx); err != nil { // the one that was frozen goes on
 		t.Error(err)
 	}
@@ -107,6 +121,13 @@ func TestZombieDrillRefuses(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	served := ops.Status{Host: "h1", Stripes: []ops.Stripe{{Name: "s1", Owner: "h1", Phase: "serving"}, {Name: "s2", Owner: "h2", Phase: "waiting"}}}
+	if p, err := servedBy(&served, "s1"); err != nil || p.Name != "s1" {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if _, err := servedBy(&served, "s2"); !errors.Is(err, errNotNow) {
+		t.Errorf("a stripe that has moved: %v", err)
+	}
 	for _, pid := range []int{0, 1, -1, os.Getpid()} {
 		if _, err := ownProcess(pid); err == nil {
 			t.Errorf("process %d may be frozen", pid)
@@ -132,6 +153,51 @@ func TestZombieDrillRefuses(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	if exit := run(t.Context(), []string{"zombie-drill", "-s", f.url, "--yes"}, strings.NewReader(""), &stdout, &stderr); exit != int(exitRefused) || !strings.Contains(stderr.String(), "hint: ") {
 		t.Errorf("a host alone: %d %s", exit, &stderr)
+	}
+}
+
+// A host that cannot tell the outcome is asked again under the same id, and what it
+// says at last counts.
+func TestZombieIsAskedAgain(t *testing.T) {
+	nc, _ := testNATS(t)
+	codes, ids := []contract.Code{contract.OutcomeUnknown, contract.OutcomeUnknown, contract.HeadDiffers}, make(chan string, 3)
+	if _, err := nc.Subscribe(contract.SubjectPrefix+contract.OpPatch, func(m *nats.Msg) {
+		answer := nats.NewMsg(m.Reply)
+		answer.Header.Set(micro.ErrorCodeHeader, fmt.Sprint(uint32(codes[len(ids)])))
+		ids <- m.Header.Get(contract.HeaderRequestID)
+		_ = m.RespondMsg(answer) // a test that hears nothing fails
+	}); err != nil {
+		t.Fatal(err)
+	}
+	d := &zombieDoc{key: "k", lateID: "late-1"}
+	z := &zombie{straight: nc, docs: []*zombieDoc{d}}
+	if err := errors.Join(z.sendLate(d), z.hear(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if d.code != contract.HeadDiffers || len(ids) != 3 || <-ids != "late-1" || <-ids != "late-1" || <-ids != "late-1" {
+		t.Errorf("%+v, %d requests", d, len(ids))
+	}
+}
+
+// What may pass is waited for, what stays so is told at once.
+func TestZombieWaitsForALeader(t *testing.T) {
+	z, asked := &zombie{}, 0
+	ask := func(last error) error {
+		asked = 0
+		return z.again(t.Context(), "the log", func(context.Context) error {
+			if asked++; asked < 3 {
+				return streams.ErrNoLeader
+			}
+			return last
+		})
+	}
+	if err := ask(nil); err != nil || asked != 3 {
+		t.Errorf("asked %d times: %v", asked, err)
+	}
+	for _, stays := range []error{streams.ErrNoStream, streams.ErrConfig} {
+		if err := ask(stays); !errors.Is(err, stays) || asked != 3 {
+			t.Errorf("asked %d times: %v", asked, err)
+		}
 	}
 }
 

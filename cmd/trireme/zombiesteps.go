@@ -44,8 +44,9 @@ type zombieDoc struct {
 
 const (
 	zombieSpace = "trireme-zombie-drill"
-	// zombieAnswer bounds the wait for a thawed host: a request is held for up to 20 s.
-	zombieAnswer = 30 * time.Second
+	// zombieAnswer bounds the wait for an answer, tries after the first included: a
+	// request is held for up to 20 s, and an election takes up to 10 s.
+	zombieAnswer = time.Minute
 )
 
 func (a *app) newZombie(v *zombieVictim) (*zombie, error) {
@@ -194,12 +195,14 @@ func (z *zombie) takeover(ctx context.Context, limit time.Duration) error {
 	defer cancel()
 	c := ops.Client{Conn: z.others}
 	return localcluster.Await(ctx, "another owner of stripe "+z.stripe.Name, func(ctx context.Context) error {
+		why := errors.New("nobody serves it")
 		for _, h := range z.zombieVictim.others {
 			asked, cancel := context.WithTimeout(ctx, peerLimit)
 			s, err := c.Status(asked, h.Name)
 			cancel()
 			if err != nil {
-				return err
+				why = fmt.Errorf("%w, as far as is known: %w", why, err)
+				continue
 			}
 			for i := range s.Stripes {
 				if p := &s.Stripes[i]; p.Name == z.stripe.Name && p.Owner == h.Name && p.Served(h.Name) {
@@ -208,7 +211,7 @@ func (z *zombie) takeover(ctx context.Context, limit time.Duration) error {
 				}
 			}
 		}
-		return errors.New("nobody serves it")
+		return why
 	})
 }
 
@@ -217,17 +220,35 @@ func (z *zombie) hear(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, zombieAnswer)
 	defer cancel()
 	for _, d := range z.docs {
+		if err := z.hearOf(ctx, d); err != nil {
+			return fmt.Errorf("hear the thawed host: %w", err)
+		}
+	}
+	return nil
+}
+
+// hearOf takes the answer about one document. When the host cannot tell the outcome,
+// as while the owners change once more, it is asked again under the same request id:
+// that is what the answer advises, and it acts once at most.
+func (z *zombie) hearOf(ctx context.Context, d *zombieDoc) error {
+	for {
 		m, err := d.reply.NextMsgWithContext(ctx)
 		switch {
 		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrConnectionClosed):
-			d.code, d.answer = contract.OutcomeUnknown, "no answer: "+err.Error()
-			continue
+			if d.answer == "" {
+				d.code, d.answer = contract.OutcomeUnknown, "no answer: "+err.Error()
+			}
+			return nil
 		case err != nil:
-			return fmt.Errorf("hear the thawed host: %w", err)
+			return err
 		}
-		d.hear(m)
+		if d.hear(m); d.code != contract.OutcomeUnknown {
+			return nil
+		}
+		if err := z.sendLate(d); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+			return err
+		}
 	}
-	return nil
 }
 
 func (d *zombieDoc) hear(m *nats.Msg) {

@@ -11,9 +11,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
+	"trireme/internal/localcluster"
 	"trireme/ops"
 )
 
@@ -25,9 +27,29 @@ type zombieVictim struct {
 	others  []ops.HostView
 }
 
-// findVictim picks a stripe that can lose its owner, and makes sure that the owner is
-// a process that may be frozen.
-func (a *app) findVictim(ctx context.Context, nc *nats.Conn, stripe string) (*zombieVictim, error) {
+// settling bounds the wait for a cluster in which an ownership moves, as after a start.
+const settling = 15 * time.Second
+
+// errNotNow: no stripe can lose its owner as things are. That may pass.
+var errNotNow = errors.New("no stripe can lose its owner now")
+
+// findVictim waits for a stripe that can lose its owner.
+func (a *app) findVictim(ctx context.Context, nc *nats.Conn, stripe string) (v *zombieVictim, err error) {
+	ctx, cancel := context.WithTimeout(ctx, settling+statusLimit)
+	defer cancel()
+	until := time.Now().Add(settling)
+	_ = localcluster.Await(ctx, "a stripe that can lose its owner", func(ctx context.Context) error {
+		if v, err = a.lookForVictim(ctx, nc, stripe); errors.Is(err, errNotNow) && time.Now().Before(until) {
+			return err
+		}
+		return nil // err tells
+	})
+	return v, err
+}
+
+// lookForVictim picks a stripe that can lose its owner, and makes sure that the owner
+// is a process that may be frozen.
+func (a *app) lookForVictim(ctx context.Context, nc *nats.Conn, stripe string) (*zombieVictim, error) {
 	ctx, cancel := context.WithTimeout(ctx, statusLimit)
 	defer cancel()
 	c := ops.Client{Conn: nc}
@@ -57,6 +79,9 @@ func (a *app) findVictim(ctx context.Context, nc *nats.Conn, stripe string) (*zo
 	owner, err := c.Status(ctx, v.host.Name)
 	if err != nil {
 		return nil, told(err)
+	}
+	if v.stripe, err = servedBy(&owner, v.stripe.Name); err != nil {
+		return nil, err
 	}
 	v.process, err = ownProcess(owner.PID)
 	if err != nil {
@@ -88,7 +113,23 @@ func pickStripe(s *ops.Status, name string) (ops.Stripe, error) {
 	if name != "" && s.Stripes != nil && !strings.Contains(why.Error(), name) {
 		return ops.Stripe{}, refusal("`trireme status` lists the stripes", "there is no stripe %s that carries anything", name)
 	}
-	return ops.Stripe{}, refusal("`trireme status` tells what is wrong; try again when all is well", "no stripe can lose its owner now: %w", why)
+	return ops.Stripe{}, notNow(why)
+}
+
+func notNow(why error) error {
+	return refusal("`trireme status` tells what is wrong; try again when all is well", "%w: %w", errNotNow, why)
+}
+
+// servedBy is a stripe as its owner tells of it. What others have heard may be a move
+// behind.
+func servedBy(s *ops.Status, stripe string) (ops.Stripe, error) {
+	for i := range s.Stripes {
+		p := &s.Stripes[i]
+		if p.Name == stripe && p.Owner == s.Host && p.Served(s.Host) {
+			return *p, nil
+		}
+	}
+	return ops.Stripe{}, notNow(fmt.Errorf("host %s does not serve stripe %s any more", s.Host, stripe))
 }
 
 func couldLoseOwner(p *ops.Stripe) error {
