@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,7 +16,8 @@ import (
 )
 
 // Clients with a deadline of 30 s meet no error, whatever becomes of the hosts, and
-// each change happens once.
+// each change happens once. Whom a host takes along as it dies asks again after 10 s;
+// a call meets one such death at most.
 func TestClientsFollowOwnership(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()
@@ -26,6 +28,9 @@ func TestClientsFollowOwnership(t *testing.T) {
 	w.claim("h2", "s2")
 	stop := make(chan struct{})
 	var wait sync.WaitGroup
+	defer wait.Wait()
+	defer close(stop)
+	var done [4]atomic.Int32 // calls of each client
 	for i, stripe := range []string{"s1", "s1", "s2", "s2"} {
 		key := w.keyOn(stripe, fmt.Sprint("client", i))
 		nc := w.connect()
@@ -51,19 +56,25 @@ func TestClientsFollowOwnership(t *testing.T) {
 					t.Error(err)
 					return
 				}
+				done[i].Add(1)
 				doc, err := c.Get(t.Context(), key.Space, key.Key)
 				if err != nil || doc.Patch != fmt.Sprintf(`{"n":%d}`, n) || doc.Seq != head {
 					t.Errorf("after %d: %+v, %v", n, doc, err)
 					return
 				}
+				done[i].Add(1)
 			}
 		})
 	}
 	for range 15 {
-		w.disturb(rng)
+		if !w.disturb(rng) {
+			continue
+		}
+		for i := range done {
+			now := done[i].Load()
+			waitFor(t, "the end of the call under way", func() bool { return t.Failed() || done[i].Load() > now })
+		}
 	}
-	close(stop)
-	wait.Wait()
 }
 
 // A client that a host has told the way asks the owner directly from then on.

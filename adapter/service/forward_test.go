@@ -65,7 +65,7 @@ func TestLocateAcrossHosts(t *testing.T) {
 
 // While there is no owner, requests wait; when there is one, they go there.
 func TestRequestsWaitForAnOwner(t *testing.T) {
-	w := newWorld(t, func(s *Service) { s.Hold = patience })
+	w := newWorld(t)
 	k := w.keyOn("s1", "k")
 	first := w.send("h.h3.initialize", createBody(k))
 	var rest []*nats.Subscription

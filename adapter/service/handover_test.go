@@ -16,7 +16,7 @@ import (
 // are lost: each fits only on the one before.
 func TestOrderDuringAHandOver(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(s *Service) { s.Hold = patience })
+	w := newWorld(t)
 	w.claim("h1", "s1")
 	k := w.keyOn("s1", "k")
 	w.want(w.send("h.h3.initialize", createBody(k)), 0)
@@ -121,7 +121,7 @@ func TestCloseLosesNothing(t *testing.T) {
 // first, does not hide the new one's.
 func TestTheOldOwnerDoesNotSpeakForTheNew(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(s *Service) { s.Hold, s.ajar = patience, time.Hour })
+	w := newWorld(t, func(s *Service) { s.ajar = time.Hour })
 	w.claim("h1", "s1")
 	k := w.keyOn("s1", "k")
 	w.want(w.send("h.h3.initialize", createBody(k)), 0)
@@ -137,7 +137,7 @@ func TestTheOldOwnerDoesNotSpeakForTheNew(t *testing.T) {
 // keep that behind the request that waits for it.
 func TestAHostTurnsItsOwnCopyAway(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(s *Service) { s.Hold, s.ajar = patience, time.Hour })
+	w := newWorld(t, func(s *Service) { s.ajar = time.Hour })
 	w.claim("h1", "s1")
 	k := w.keyOn("s1", "k")
 	w.want(w.send("h.h1.initialize", createBody(k)), 0)

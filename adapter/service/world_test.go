@@ -23,7 +23,10 @@ import (
 	"trireme/streams"
 )
 
-const patience = 30 * time.Second
+const (
+	patience = time.Minute // of a test, for any answer
+	holding  = 30 * time.Second
+)
 
 // A world is several hosts in one process: services with stores of their own on
 // one NATS server, and logs in memory in place of JetStream.
@@ -265,7 +268,7 @@ func (h *host) start() {
 	seats := h.seats
 	h.conn = h.w.connect()
 	svc := &Service{
-		Conn: h.conn, Store: h.store, Host: h.name, Directory: h.w, Hold: 5 * time.Second,
+		Conn: h.conn, Store: h.store, Host: h.name, Directory: h.w, Hold: holding,
 		Layout:    func() layout.Layout { return h.w.layout },
 		Committer: func(stripe string) Committer { return seats[stripe] },
 	}
