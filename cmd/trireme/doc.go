@@ -23,10 +23,11 @@ func (a *app) docCommand() *cobra.Command {
   trireme doc patch game chess '{"turn":"black"}' --undo '{"turn":"white"}'
   trireme doc get game chess
   trireme doc history game chess
-  trireme doc delete game chess --yes`,
+  trireme doc delete game chess --yes
+  trireme doc explain game chess`,
 		Args: cobra.ArbitraryArgs, RunE: group,
 	}
-	c.AddCommand(a.getCommand(), a.historyCommand(), a.putCommand(), a.patchCommand(), a.deleteCommand())
+	c.AddCommand(a.getCommand(), a.historyCommand(), a.putCommand(), a.patchCommand(), a.deleteCommand(), a.docExplainCommand())
 	return c
 }
 

@@ -101,7 +101,7 @@ func (a *app) finish(ctx context.Context, err error) int {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		exit = exitInterrupted
 	}
-	if exit == exitDegraded {
+	if exit == exitDegraded || exit == exitDiffers || exit == exitIncomplete {
 		return int(exit) // the answer has told it
 	}
 	v := view(err, exit)

@@ -17,6 +17,8 @@ const (
 	exitDegraded    exitCode = 3
 	exitUnreachable exitCode = 4
 	exitRefused     exitCode = 5
+	exitDiffers     exitCode = 6
+	exitIncomplete  exitCode = 7
 	exitInterrupted exitCode = 130
 )
 
@@ -31,9 +33,11 @@ func exitMeanings() []exitMeaning {
 		{exitOK, "ok", "it is done"},
 		{exitFailed, "failed", "it failed, or nobody knows whether it is done (1500004)"},
 		{exitUsage, "usage", "the command line is wrong; nothing was sent"},
-		{exitDegraded, "degraded", "the answer is bad news: a host that is not ready, in a critical condition or out of reach, a stripe without an owner, a layout that is invalid or would not be taken, a drill or demo that failed, a bench with errors"},
+		{exitDegraded, "degraded", "the answer is bad news: a host that is not ready, in a critical condition or out of reach, a stripe without an owner, a layout that is invalid or would not be taken, a document that differs between members, something that repair could not do, a drill or demo that failed, a bench with errors"},
 		{exitUnreachable, "unreachable", "no host answers, or none that can"},
 		{exitRefused, "refused", "the host refused with a code, and nothing changed; or --yes is missing"},
+		{exitDiffers, "differs", "verify: members keep different documents, or damaged ones"},
+		{exitIncomplete, "incomplete", "verify: nothing is known to differ, and not every member could be compared"},
 		{exitInterrupted, "interrupted", "a signal ended it"},
 	}
 }

@@ -28,7 +28,8 @@ const rootLong = `Trireme keeps every Adama document on three hosts.
   trireme doc put game chess '{"n":1}'   make a document
   trireme doc patch game chess '{"n":2}' change it
   trireme doc get game chess             read it
-  trireme status                         what state the host is in
+  trireme status                         what state the hosts are in
+  trireme verify                         are all copies identical now?
 
 Commands other than serve find a host by --server, else by NATS_URL, else at
 ` + nats.DefaultURL + `. Answers go to stdout, everything else to stderr.`
@@ -49,8 +50,8 @@ func (a *app) root() *cobra.Command {
 	a.output = wanted
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%v", err) })
 
-	const run, documents, look = "run", "documents", "look"
-	root.AddGroup(&cobra.Group{ID: run, Title: "Run a host:"}, &cobra.Group{ID: documents, Title: "Documents:"}, &cobra.Group{ID: look, Title: "Look and measure:"})
+	const run, documents, mend, look = "run", "documents", "repair", "look"
+	root.AddGroup(&cobra.Group{ID: run, Title: "Run a host:"}, &cobra.Group{ID: documents, Title: "Documents:"}, &cobra.Group{ID: mend, Title: "Keep the copies equal:"}, &cobra.Group{ID: look, Title: "Look and measure:"})
 	add := func(id string, commands ...*cobra.Command) {
 		for _, c := range commands {
 			c.GroupID = id
@@ -59,6 +60,7 @@ func (a *app) root() *cobra.Command {
 	}
 	add(run, a.serveCommand(), a.drainCommand(), a.hostCommand())
 	add(documents, a.docCommand(), a.locateCommand())
+	add(mend, a.verifyCommand(), a.repairCommand(), a.scrubCommand(), a.stripeCommand())
 	add(look, a.statusCommand(), a.ownerCommand(), a.benchCommand(), a.explainCommand(), a.versionCommand())
 	add(run, a.layoutCommand(), a.demoCommand(), a.zombieCommand())
 	root.AddCommand(exitCodesTopic())

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 	"sync"
 
 	"trireme/ops"
@@ -105,7 +106,7 @@ func (c *clusterStatus) conditions() []toldCondition {
 				told = &toldCondition{Condition: x}
 				seen[key] = told
 				all = append(all, told)
-			} else if x.Subject == h.Host {
+			} else if concerned(x.Subject) == h.Host {
 				told.Condition = x
 			}
 			told.Hosts = append(told.Hosts, h.Host)
@@ -119,6 +120,12 @@ func (c *clusterStatus) conditions() []toldCondition {
 		out = append(out, *x)
 	}
 	return out
+}
+
+// concerned is the host that a subject is about, "" for none: a host, or a member as
+// "stripe/host".
+func concerned(subject string) string {
+	return subject[strings.LastIndexByte(subject, '/')+1:]
 }
 
 func flagged(s ops.Severity) int {

@@ -119,10 +119,24 @@ func (r *Run) Again() (more bool) {
 			more = true
 		}
 	}
-	for _, n := range r.damaged {
-		more = more || n > 0 // it may be repaired
-	}
 	return more
+}
+
+// Settled tells whether every member of every stripe is known to be equal to the others or
+// to differ: there is nothing to ask again.
+func (r *Run) Settled() bool {
+	return !slices.ContainsFunc(r.stripes, func(s *stripe) bool { return s.step != idle || !s.settled() })
+}
+
+// Done tells whether nothing can come of waiting: Again would ask nothing, and nobody
+// knows of damage that may be repaired.
+func (r *Run) Done() bool {
+	for _, n := range r.damaged {
+		if n > 0 {
+			return false
+		}
+	}
+	return r.Settled()
 }
 
 // Damaged notes how many documents a host knows to be damaged and has not repaired. What

@@ -196,8 +196,11 @@ func TestWaits(t *testing.T) {
 	if equal, all := r.Progress(); equal != all || r.Failed() {
 		t.Errorf("%d of %d, failed %v", equal, all, r.Failed())
 	}
+	if !r.Settled() || !r.Done() {
+		t.Error("it is not done")
+	}
 	r.Damaged("h2", 1)
-	if !r.Again() || len(r.Questions()) > 0 {
+	if !r.Settled() || r.Done() || r.Again() {
 		t.Error("what is damaged may be repaired: that is waited for, and nothing asked")
 	}
 }
