@@ -93,10 +93,10 @@ type pull struct {
 	sub    *nats.Subscription
 	items  assembler
 	side   plan.Side
-	number uint32 // of the frame that is next
-	data   uint64 // bytes that came
-	taken  atomic.Uint64
-	told   uint64 // of taken, the last time
+	number uint32        // of the frame that is next
+	data   uint64        // bytes that came
+	taken  atomic.Uint64 // of data, and worked on
+	told   atomic.Uint64 // of taken, to the peer
 }
 
 // errPullEnded says that the stream is over.
@@ -170,7 +170,10 @@ func (s *pull) publish(m *nats.Msg) error {
 }
 
 func (s *pull) credit(c creditAsk) error {
-	c.asking, c.Pull, c.Taken = asking{Version: protocolVersion}, s.name, s.taken.Load()
+	taken := s.taken.Load()
+	for told := s.told.Load(); told < taken && !s.told.CompareAndSwap(told, taken); told = s.told.Load() {
+	}
+	c.asking, c.Pull, c.Taken = asking{Version: protocolVersion}, s.name, taken
 	body, err := json.Marshal(c)
 	if err != nil {
 		return err
@@ -300,15 +303,16 @@ func (s *pull) head(body []byte) error {
 
 // take works on data, and lets the peer send as much again.
 func (s *pull) take(body []byte) error {
-	s.data += uint64(len(body))
+	if s.data += uint64(len(body)); s.data > s.told.Load()+uint64(s.window) {
+		return s.judge(EndpointDocuments, fmt.Errorf("%d bytes came, where %d were allowed", s.data, s.told.Load()+uint64(s.window)))
+	}
 	if err := s.items.feed(body, s.item); err != nil {
 		if v, ok := errors.AsType[*visitError](err); ok {
 			return v.err
 		}
 		return s.judge(EndpointDocuments, err)
 	}
-	if taken := s.taken.Add(uint64(len(body))); taken-s.told >= uint64(s.window)/aliveFactor {
-		s.told = taken
+	if taken := s.taken.Add(uint64(len(body))); taken-s.told.Load() >= uint64(s.window)/aliveFactor {
 		if err := s.credit(creditAsk{}); err != nil {
 			return fmt.Errorf("pull from %s: %w: %w", s.host, ErrUnreachable, err)
 		}

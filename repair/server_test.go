@@ -1,16 +1,19 @@
 package repair
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
-	"strings"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/nats-io/nats.go"
 
 	"trireme/buckets"
@@ -46,9 +49,11 @@ func six() layout.Layout {
 // A servedStore is a store with what a test says of it.
 type servedStore struct {
 	layout atomic.Pointer[layout.Layout]
+	dir    string
 	store  *buckets.Store
 	sick   map[string]string
 	none   string // a stripe that is not open
+	logs   map[string]*logWriter
 }
 
 func (f *servedStore) Layout() (layout.Layout, string) {
@@ -68,18 +73,59 @@ func (f *servedStore) Stripe(name string) (*buckets.Replica, string, bool) {
 // newServedStore is an empty store under a layout.
 func newServedStore(t testing.TB, l layout.Layout) *servedStore {
 	t.Helper()
-	store, err := buckets.Open(filepath.Join(t.TempDir(), "store"), buckets.Options{})
+	dir := filepath.Join(t.TempDir(), "store")
+	store, err := buckets.Open(dir, buckets.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	f := &servedStore{dir: dir, store: store, sick: map[string]string{}, logs: map[string]*logWriter{}}
+	f.layout.Store(&l)
 	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
+		if err := f.store.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	f := &servedStore{store: store, sick: map[string]string{}}
-	f.layout.Store(&l)
 	return f
+}
+
+// quiet is a database's log that nobody reads.
+type quiet struct{}
+
+func (quiet) Infof(string, ...any)              {}
+func (quiet) Errorf(string, ...any)             {}
+func (quiet) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
+
+// rot spoils a byte of each row whose key holds the document's name, in a table.
+func (f *servedStore) rot(t testing.TB, table byte, k contract.Key) {
+	t.Helper()
+	if err := f.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := pebble.Open(f.dir, &pebble.Options{FormatMajorVersion: pebble.FormatNewest, Logger: quiet{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	it, err := db.NewIter(&pebble.IterOptions{LowerBound: []byte{table}, UpperBound: []byte{table + 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	spoilt := 0
+	for ok := it.First(); ok; ok = it.Next() {
+		if bytes.Contains(it.Key(), []byte(k.Key)) {
+			value := bytes.Clone(it.Value())
+			value[len(value)/2] ^= 4
+			if err := db.Set(it.Key(), value, pebble.Sync); err != nil {
+				t.Fatal(err)
+			}
+			spoilt++
+		}
+	}
+	if err := errors.Join(it.Close(), db.Close()); err != nil || spoilt == 0 {
+		t.Fatalf("%d rows spoilt: %v", spoilt, err)
+	}
+	if f.store, err = buckets.Open(f.dir, buckets.Options{}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // A logWriter feeds a replica a log of its own.
@@ -91,8 +137,12 @@ type logWriter struct {
 	epoch  position.Position
 }
 
+// writer writes on in a stripe's log.
 func (f *servedStore) writer(t testing.TB, stripe string) *logWriter {
 	t.Helper()
+	if w := f.logs[stripe]; w != nil {
+		return w
+	}
 	s, ok := f.layout.Load().Stripe(stripe)
 	if !ok {
 		t.Fatalf("no stripe %s", stripe)
@@ -102,6 +152,7 @@ func (f *servedStore) writer(t testing.TB, stripe string) *logWriter {
 		t.Fatal(err)
 	}
 	w := &logWriter{stripe: s, r: r}
+	f.logs[stripe] = w
 	w.record(t, record.AppendClaim(nil, &record.Record{Time: 1_000_000, Prev: w.chain, Host: "h1", Boot: "b", Layout: 1}))
 	w.epoch = w.at()
 	return w
@@ -131,10 +182,14 @@ func (w *logWriter) batch(t testing.TB, changes ...record.Change) {
 
 // create is the change that begins a document, with a redo of so many bytes.
 func create(k contract.Key, size int) record.Change {
-	redo := `{"x":"` + strings.Repeat("y", max(0, size-8)) + `"}`
+	redo := []byte(`{"x":"`) // no two parts of it are alike
+	for i := 0; len(redo) < size-2; i++ {
+		redo = strconv.AppendInt(append(redo, ' '), int64(i), 10)
+	}
+	redo = append(redo, `"}`...)
 	return record.Change{
-		Verb: record.Init, Key: k, Writer: "w",
-		Updates: []contract.Update{{SeqBegin: 0, SeqEnd: 1, Redo: redo, Undo: "{}", Request: "{}", UpdateType: contract.AddUserData}},
+		Verb: record.Init, Key: k, ID: "id of " + k.Key, Writer: "w",
+		Updates: []contract.Update{{SeqBegin: 0, SeqEnd: 1, Redo: string(redo), Undo: "{}", Request: "{}", UpdateType: contract.AddUserData}},
 	}
 }
 

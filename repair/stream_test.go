@@ -468,3 +468,31 @@ func TestAnyDocumentsInAnyOrder(t *testing.T) {
 	})
 	idle(t, server)
 }
+
+// TestADamagedCopyIsNotSent: it is told of, and the documents beside it come.
+func TestADamagedCopyIsNotSent(t *testing.T) {
+	for _, table := range "dei" { // state, updates, request ids
+		t.Run(string(table), func(t *testing.T) {
+			source, wants := filled(t, 10, 20, 30, 40, 50, 60, 70)
+			source.rot(t, byte(table), wants[4].Key)
+			server := aServer(t)
+			serving(t, logConn(t, server), "h1", source, Limits{})
+			p := asker(logConn(t, server), source)
+			came, missed, err := pullAll(t.Context(), p, wants)
+			if err != nil || !slices.Equal(came, wholeOf(t, source, append(slices.Clone(wants[:4]), wants[5:]...))) {
+				t.Errorf("%d came: %v", len(came), err)
+			}
+			if len(missed) != 1 || missed[0].Want != wants[4] || missed[0].Damaged == "" {
+				t.Errorf("missed %v", missed)
+			}
+			c, err := p.Document(t.Context(), "h1", wants[4].Key)
+			if err != nil || c.Doc.Damaged == "" || c.Image != 0 || c.Doc.Key != wants[4].Key {
+				t.Errorf("explained as %v, %v", c, err)
+			}
+			_, docs, err := p.Index(t.Context(), "h1", bucketOf(wants[4].Key))
+			if i := slices.IndexFunc(docs, func(d plan.Doc) bool { return d.Key == wants[4].Key }); err != nil || i < 0 || docs[i].Damaged == "" {
+				t.Errorf("listed as %v, %v", docs, err) // noticed by now, whichever row it is
+			}
+		})
+	}
+}
