@@ -134,7 +134,7 @@ const healPasses = 4
 func (t *healTry) equalize(ctx context.Context, differ []layout.Bucket) error {
 	for i := 0; len(differ) > 0; i++ {
 		if i > 0 {
-			if err := sleep(ctx, pauses[min(i, len(pauses)-1)]); err != nil {
+			if err := sleep(ctx, t.r.pauses[min(i, len(t.r.pauses)-1)]); err != nil {
 				return err
 			}
 		}

@@ -83,11 +83,8 @@ func (r *Repairer) mendNow(ctx context.Context, k contract.Key) (from string, er
 	return r.mendOne(ctx, s, k, ForRead, true)
 }
 
-// mendPauses are those between two tries to mend a document that changes meanwhile, or
-// of which the other members have not applied enough yet.
-var mendPauses = [...]time.Duration{5 * time.Millisecond, 25 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond}
-
-// mendOne asks all members about a document and does what they decide.
+// mendOne asks all members about a document and does what they decide: again after a
+// pause where it changes meanwhile, or where the others have not applied enough yet.
 func (r *Repairer) mendOne(ctx context.Context, s *Stripe, k contract.Key, reason Reason, urgent bool) (from string, err error) {
 	for i := 0; ; i++ {
 		d, err := r.mendTry(ctx, s, k, reason, urgent, i > 0)
@@ -97,10 +94,12 @@ func (r *Repairer) mendOne(ctx context.Context, s *Stripe, k contract.Key, reaso
 		if d.settled {
 			return d.from, nil
 		}
-		if i == len(mendPauses) {
+		if i == len(r.pauses) {
+			r.count.add(func(c *Counters) { c.Undecided++ })
+			r.tell(Undecided{Stripe: s.Name, Key: k, Why: d.why})
 			return "", fmt.Errorf("mend document %q in space %q: %w: %s", k.Key, k.Space, ErrUndecided, d.why)
 		}
-		if err := sleep(ctx, mendPauses[i]); err != nil {
+		if err := sleep(ctx, r.pauses[i]); err != nil {
 			return "", err
 		}
 	}
@@ -114,11 +113,10 @@ func (r *Repairer) mendTry(ctx context.Context, s *Stripe, k contract.Key, reaso
 	}
 	switch decision.Action {
 	case plan.Nothing:
-		return done{settled: true}, nil
+		return done{settled: true}, r.unnote(s, k, &f)
 	case plan.Undecided:
-		r.count.add(func(c *Counters) { c.Undecided++ })
-		r.tell(Undecided{Stripe: s.Name, Key: k, Why: decision.Rule})
-		return done{}, fmt.Errorf("mend document %q in space %q: %w: %s", k.Key, k.Space, ErrUndecided, decision.Rule)
+		// More members, or their progress in the log, may decide it in a moment.
+		return done{why: decision.Rule}, nil
 	}
 	became := done{why: "nothing came of it"}
 	e := &execution{r: r, stripe: s, urgent: urgent, reason: func(plan.Op) Reason { return reason }, told: func(d done) { became = d }}
@@ -128,4 +126,14 @@ func (r *Repairer) mendTry(ctx context.Context, s *Stripe, k contract.Key, reaso
 	op := opOf(s.Name, layout.BucketOf(k.Space, k.Key), k, &f, &decision)
 	err = e.run(ctx, []plan.Op{op})
 	return became, err
+}
+
+// unnote has the store forget damage that is there no more: a record may have made the
+// document whole.
+func (r *Repairer) unnote(s *Stripe, k contract.Key, f *plan.Finding) error {
+	if _, noted := r.Store.Damage(k); !noted || f.Mine.Damaged != "" {
+		return nil
+	}
+	_, err := s.Replica.CheckBucket(layout.BucketOf(k.Space, k.Key))
+	return ofStore(err)
 }

@@ -76,6 +76,7 @@ type Repairer struct {
 	closed     bool
 	wait       sync.WaitGroup
 
+	pauses   []time.Duration // between two looks at what may be otherwise soon
 	throttle *throttle
 	clean    *cleanTable
 	healing  *healings
@@ -139,6 +140,9 @@ func (r *Repairer) prepare(k kept) {
 	}
 	if k.PausedUntil != nil {
 		until = *k.PausedUntil
+	}
+	if r.pauses == nil {
+		r.pauses = lookPauses()
 	}
 	r.throttle = newThrottle(rate, tranquility, until)
 	r.clean = newCleanTable(k.Clean)

@@ -99,7 +99,7 @@ func parseKept(text []byte) (kept, error) {
 			return k, err
 		}
 	}
-	if !k.Scrub.Next.Valid() {
+	if k.Scrub.Next > layout.Buckets { // one past the last is the end of a pass
 		return k, fmt.Errorf("scrub.next is %d: want a bucket", k.Scrub.Next)
 	}
 	for stripe, list := range k.Clean {

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"trireme/buckets"
 	"trireme/internal/layout"
 	"trireme/internal/position"
 	"trireme/repair/plan"
@@ -30,8 +29,10 @@ type comparing struct {
 	seen    plan.Pulls        // of the clean table, when the first of them was
 }
 
-// pauses are those between two looks at what lags, in one round.
-var pauses = [...]time.Duration{10 * time.Millisecond, 50 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond, time.Second}
+// lookPauses are those between two looks at what lags, in one round.
+func lookPauses() []time.Duration {
+	return []time.Duration{10 * time.Millisecond, 50 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond, time.Second}
+}
 
 // run compares, and tells whether the roots were equal. whole says that the stripe has
 // all of its partitions, so that its root can be compared.
@@ -46,10 +47,10 @@ func (c *comparison) run(ctx context.Context, root StripeRoot, whole bool) (equa
 		if err := c.again(ctx); err != nil {
 			return false, err
 		}
-		if i == len(pauses) || !slices.ContainsFunc(c.open, (*comparing).undone) {
+		if i == len(c.r.pauses) || !slices.ContainsFunc(c.open, (*comparing).undone) {
 			break
 		}
-		if err := sleep(ctx, pauses[i]); err != nil {
+		if err := sleep(ctx, c.r.pauses[i]); err != nil {
 			return false, err
 		}
 	}
@@ -111,24 +112,9 @@ func (c *comparison) survey(partitions []layout.Partition) (plan.Side, []plan.Bu
 }
 
 func surveyOf(self string, s *Stripe, partitions []layout.Partition, heals bool) (plan.Side, []plan.BucketState) {
-	ranges := make([]buckets.Range, len(partitions))
-	n := 0
-	for i, p := range partitions {
-		ranges[i] = buckets.Range{First: p.First, Last: p.Last}
-		n += size(p)
-	}
+	ranges := rangesOfPartitions(partitions)
 	survey := s.Replica.Survey(ranges)
-	states := make([]plan.BucketState, 0, n)
-	for _, g := range ranges {
-		for b := g.First; ; b++ {
-			at := survey.Buckets[len(states)]
-			states = append(states, plan.BucketState{Bucket: b, Digest: at.Digest, Position: at.Position})
-			if b == g.Last {
-				break
-			}
-		}
-	}
-	return sideOf(self, survey.Position, survey.Horizon, heals), states
+	return sideOf(self, survey.Position, survey.Horizon, heals), statesOf(&survey, ranges)
 }
 
 func size(p layout.Partition) int { return int(p.Last) - int(p.First) + 1 }

@@ -45,6 +45,12 @@ func (s *scrubs) keep() keptScrub {
 	return s.is
 }
 
+func (s *scrubs) now() keptScrub {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.is
+}
+
 // maxFindings bounds what one result tells of in words.
 const maxFindings = 1000
 

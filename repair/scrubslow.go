@@ -2,7 +2,6 @@ package repair
 
 import (
 	"context"
-	"slices"
 	"time"
 )
 
@@ -13,24 +12,42 @@ func (r *Repairer) scrubSlowly(ctx context.Context) {
 		return
 	}
 	for ctx.Err() == nil {
-		list, err := r.toScrub(Scope{})
-		if err != nil || len(list) == 0 {
+		next, all := r.nextScrub()
+		if all == 0 {
 			r.await(ctx, r.Config.Interval, nil)
 			continue
 		}
-		if !r.await(ctx, r.scrubDue(len(list)), nil) || r.throttle.awaken(ctx) != nil {
+		if !r.await(ctx, r.scrubDue(all), nil) || r.throttle.awaken(ctx) != nil {
 			return
 		}
 		if err := r.scrubs.turn.lock(ctx); err != nil {
 			return
 		}
-		err = r.scrubNext(ctx, list)
+		err := r.scrubNext(ctx, next)
 		r.scrubs.turn.unlock()
 		if err != nil && ctx.Err() == nil {
 			r.Logger.Warn("the scrub goes on behind a fault", "error", err)
 		}
 		r.save(false)
 	}
+}
+
+// nextScrub is the bucket to read next, without a stripe where the pass is through, and
+// how many there are.
+func (r *Repairer) nextScrub() (next scrubBucket, all int) {
+	from := r.scrubs.now().Next
+	for _, s := range r.Host.Stripes() {
+		if s.Sick != "" {
+			continue
+		}
+		for _, p := range s.Partitions {
+			all += size(p)
+			if b := max(p.First, from); b <= p.Last && (next.stripe == nil || b < next.bucket) {
+				next = scrubBucket{&s, b}
+			}
+		}
+	}
+	return next, all
 }
 
 // scrubDue is how long to wait before the next bucket, so that a pass takes as long as
@@ -52,29 +69,21 @@ func (r *Repairer) scrubDue(buckets int) (wait time.Duration) {
 
 // scrubNext re-reads the next bucket of the pass, or ends the pass. A bucket that fails is
 // passed over: it must not hold up the others.
-func (r *Repairer) scrubNext(ctx context.Context, list []scrubBucket) error {
-	at := r.scrubs.keep()
-	i := slices.IndexFunc(list, func(one scrubBucket) bool { return one.bucket >= at.Next })
-	if i < 0 {
+func (r *Repairer) scrubNext(ctx context.Context, next scrubBucket) error {
+	if next.stripe == nil {
 		return r.scrubPassed(ctx)
 	}
 	s := &scrubbing{r: r}
-	err := s.bucket(ctx, list[i])
+	err := s.bucket(ctx, next)
 	if ctx.Err() != nil {
 		return context.Cause(ctx) // it is read again after a restart
 	}
 	r.scrubs.edit(func(is *keptScrub) {
 		is.Read++
-		is.Next = list[i].bucket + 1
+		is.Next = next.bucket + 1
 		is.add(&s.result.ScrubProgress)
 	})
-	if err != nil {
-		return err
-	}
-	if i+1 == len(list) {
-		return r.scrubPassed(ctx)
-	}
-	return nil
+	return err
 }
 
 func (k *keptScrub) add(p *ScrubProgress) {
