@@ -91,10 +91,7 @@ func (p *patient) rare() {
 
 // follow applies up to n records that the sick store has not yet.
 func (p *patient) follow(n int) *Replica {
-	r, err := p.sick.Replica("s1", birth)
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	r := p.replica()
 	for seq := r.Applied().Seq + 1; seq <= p.log.seq() && n > 0; seq++ {
 		n--
 		if err := r.Apply(seq, p.log.bodies[seq-1]); err != nil {
@@ -123,23 +120,24 @@ func (p *patient) compareSound() {
 	}
 }
 
-// same compares all rows, but of the buckets only the digests: a bucket keeps the
-// position of a change that only the damaged copy made.
-func (p *patient) same() {
-	want, got := dump(p.t, p.store), dump(p.t, p.sick)
-	for _, rows := range []map[string]string{want, got} {
+// sameDocuments compares all rows, but of the buckets only the digests: a bucket
+// keeps the position of a change that is not to be seen in its documents.
+func sameDocuments(t fataler, want, got *Store) {
+	t.Helper()
+	w, g := dump(t, want), dump(t, got)
+	for _, rows := range []map[string]string{w, g} {
 		for key, value := range rows {
 			if key[0] == tableBucket {
 				rows[key] = value[:len(BucketState{}.Digest)]
 			}
 		}
 	}
-	if !maps.Equal(want, got) {
-		p.t.Fatalf("the stores differ: the rows are\n%q\nwant\n%q", got, want)
+	if !maps.Equal(w, g) {
+		t.Fatalf("the stores differ: the rows are\n%q\nwant\n%q", g, w)
 	}
 	for b := range layout.Bucket(layout.Buckets) {
-		if p.store.Bucket(b).Digest != p.sick.Bucket(b).Digest {
-			p.t.Fatalf("bucket %d differs", b)
+		if want.Bucket(b).Digest != got.Bucket(b).Digest {
+			t.Fatalf("bucket %d differs", b)
 		}
 	}
 }
@@ -167,14 +165,11 @@ func documentRows(k contract.Key, rows map[string]string) map[string]string {
 	return of
 }
 
-func (p *patient) moment(s *Store) *Moment {
-	r, err := s.Replica("s1", birth)
+func momentOf(t fataler, s *Store) *Moment {
+	t.Helper()
+	m, err := replicaOf(t, s).Moment()
 	if err != nil {
-		p.t.Fatal(err)
-	}
-	m, err := r.Moment()
-	if err != nil {
-		p.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return m
 }
@@ -182,31 +177,32 @@ func (p *patient) moment(s *Store) *Moment {
 // keepImages remembers the healthy documents as they are now, as a peer would
 // send them.
 func (p *patient) keepImages() {
-	m := p.moment(p.store)
+	m := momentOf(p.t, p.store)
 	defer m.Close()
 	for _, k := range names {
-		if im := p.image(m, k); im != nil {
+		if im := sent(p.t, m, k); im != nil {
 			p.old = append(p.old, Put{Image: im, AsOf: m.Position()})
 		}
 	}
 }
 
-// image is a healthy document as it comes over the wire.
-func (p *patient) image(m *Moment, k contract.Key) *Image {
+// sent is a healthy document as it comes over the wire, nil for none.
+func sent(t fataler, m *Moment, k contract.Key) *Image {
+	t.Helper()
 	im, err := m.Image(k)
 	if errors.Is(err, ErrAbsent) {
 		return nil
 	}
 	if err != nil {
-		p.t.Fatal(err)
+		t.Fatal(err)
 	}
 	b := im.AppendBinary(nil)
 	if len(b) != im.Size() {
-		p.t.Fatalf("an image of %d bytes says that it has %d", len(b), im.Size())
+		t.Fatalf("an image of %d bytes says that it has %d", len(b), im.Size())
 	}
 	parsed, err := ParseImage(b)
 	if err != nil {
-		p.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return parsed
 }
@@ -217,7 +213,7 @@ func (p *patient) putOld() {
 		return
 	}
 	put := rapid.SampledFrom(p.old).Draw(p.t, "image")
-	m := p.moment(p.sick)
+	m := momentOf(p.t, p.sick)
 	before, err := m.Document(put.Image.Key)
 	m.Close()
 	if err != nil {
@@ -236,26 +232,30 @@ func (p *patient) putOld() {
 }
 
 func (p *patient) put(put Put) Outcome {
-	r, err := p.sick.Replica("s1", birth)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	result, err := r.Put([]Put{put})
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	if result.Outcomes[0] == Taken {
+	outcome := putOne(p.t, p.replica(), put)
+	if outcome == Taken {
 		p.sound[put.Image.Key] = true
 	}
-	if result.Outcomes[0] == Taken || result.Outcomes[0] == Older {
+	if outcome == Taken || outcome == Older {
 		p.whole(put.Image.Key)
 	}
-	return result.Outcomes[0]
+	return outcome
+}
+
+func (p *patient) replica() *Replica { return replicaOf(p.t, p.sick) }
+
+func replicaOf(t fataler, s *Store) *Replica {
+	t.Helper()
+	r, err := s.Replica("s1", birth)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 // whole makes sure that the sick store's copy of a document passes its check.
 func (p *patient) whole(k contract.Key) {
-	m := p.moment(p.sick)
+	m := momentOf(p.t, p.sick)
 	defer m.Close()
 	d, err := m.Document(k)
 	if err != nil || d.Damaged != "" {
@@ -332,8 +332,7 @@ func removeRow(t fataler, s *Store, key string) {
 // ask reads all documents, so that the caches have them. A sound document is
 // answered as the healthy store answers, if both have come as far.
 func (p *patient) ask() {
-	r, _ := p.sick.Replica("s1", birth)
-	h, _ := p.store.Replica("s1", birth)
+	r, h := p.replica(), replicaOf(p.t, p.store)
 	for _, k := range names {
 		want, e1 := p.store.Get(k)
 		got, e2 := p.sick.Get(k)
@@ -346,20 +345,21 @@ func (p *patient) ask() {
 	}
 }
 
-// scrub checks the whole sick store.
-func (p *patient) scrub() {
-	r, err := p.sick.Replica("s1", birth)
-	if err != nil {
-		p.t.Fatal(err)
-	}
+func (p *patient) scrub() { scrub(p.t, p.sick) }
+
+// scrub checks the whole store as far as the test's documents go.
+func scrub(t fataler, s *Store) {
+	t.Helper()
+	r := replicaOf(t, s)
 	for b := range bucketsOf(names) {
 		if _, err := r.CheckBucket(b); err != nil {
-			p.t.Fatal(err)
+			t.Fatal(err)
 		}
 	}
 	for page := (NamesResult{More: true}); page.More; {
-		if page, err = p.sick.CheckNames(page.Next, 2); err != nil {
-			p.t.Fatal(err)
+		var err error
+		if page, err = s.CheckNames(page.Next, 2); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
@@ -375,33 +375,43 @@ func bucketsOf(keys []contract.Key) map[layout.Bucket]bool {
 // round compares the stores as two members would, and heals what differs from the
 // healthy one, whose word counts. It may pull what the log has yet to bring.
 func (p *patient) round(mayPullAhead bool) {
-	mine, theirs := p.moment(p.sick), p.moment(p.store)
+	mine, theirs := momentOf(p.t, p.sick), momentOf(p.t, p.store)
 	defer mine.Close()
 	defer theirs.Close()
-	found := map[contract.Key]bool{}
-	for _, d := range p.sick.Damaged() {
-		found[d.Key] = true
-	}
-	for b := range bucketsOf(names) {
-		for _, m := range []*Moment{mine, theirs} {
-			for _, d := range p.index(m, b) {
-				found[d.Key] = true
-			}
-		}
-	}
-	for _, k := range names {
-		if found[k] {
-			p.heal(k, mine, theirs, mayPullAhead)
-		}
+	for _, k := range differing(p.t, mine, theirs) {
+		p.heal(k, mine, theirs, mayPullAhead)
 	}
 }
 
-// index lists a bucket in pages.
-func (p *patient) index(m *Moment, b layout.Bucket) (all []DocState) {
+// differing lists what is to be looked at: documents that are not the same in both
+// indexes, and those that are known to be damaged.
+func differing(t fataler, mine, theirs *Moment) []contract.Key {
+	found := map[contract.Key]bool{}
+	for _, d := range mine.replica.store.Damaged() {
+		found[d.Key] = true
+	}
+	for b := range bucketsOf(names) {
+		of := map[contract.Key]DocState{}
+		for _, d := range indexOf(t, mine, b) {
+			of[d.Key] = d
+		}
+		for _, d := range indexOf(t, theirs, b) {
+			found[d.Key] = found[d.Key] || of[d.Key] != d
+			delete(of, d.Key)
+		}
+		for k := range of {
+			found[k] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(names), func(k contract.Key) bool { return !found[k] })
+}
+
+// indexOf lists a bucket in pages.
+func indexOf(t fataler, m *Moment, b layout.Bucket) (all []DocState) {
 	for after := (contract.Key{}); ; {
 		page, more, err := m.Index(b, after, 1)
 		if err != nil {
-			p.t.Fatal(err)
+			t.Fatal(err)
 		}
 		all = append(all, page...)
 		if !more {
@@ -412,30 +422,54 @@ func (p *patient) index(m *Moment, b layout.Bucket) (all []DocState) {
 }
 
 func (p *patient) heal(k contract.Key, mine, theirs *Moment, mayPullAhead bool) {
-	m, e1 := mine.Document(k)
-	t, e2 := theirs.Document(k)
-	if e1 != nil || e2 != nil || t.Damaged != "" {
-		p.t.Fatal(e1, e2, t.Damaged)
-	}
-	lag := mine.Position().Less(t.Position) || theirs.Position().Less(m.Position)
-	switch {
-	case m.Damaged == "" && m.Digest == t.Digest:
-		return
-	case m.Damaged == "" && lag && !(mayPullAhead && m.Position.Less(t.Position)):
-		return
-	case t.Position.IsZero():
-		r, _ := p.sick.Replica("s1", birth)
-		if _, err := r.Drop(k, m.Digest); err != nil {
-			p.t.Fatal(err)
-		}
+	switch healDocument(p.t, k, mine, theirs, mayPullAhead) {
+	case Taken:
+		p.sound[k] = true
+		p.whole(k)
+	case dropped:
 		p.sound[k] = false
-	default:
-		put := Put{Image: p.image(theirs, k), AsOf: theirs.Position()}
-		if !m.Position.Less(t.Position) {
-			put.Over = &m.Digest
-		}
-		p.put(put)
 	}
+}
+
+// What may become of a document beside a Put's outcomes.
+const (
+	left Outcome = iota + 100
+	dropped
+)
+
+// healDocument does what two members would that take theirs for the majority.
+func healDocument(t fataler, k contract.Key, mine, theirs *Moment, mayPullAhead bool) Outcome {
+	m, e1 := mine.Document(k)
+	h, e2 := theirs.Document(k)
+	if e1 != nil || e2 != nil || h.Damaged != "" {
+		t.Fatal(e1, e2, h.Damaged)
+	}
+	lag := mine.Position().Less(h.Position) || theirs.Position().Less(m.Position)
+	switch {
+	case m.Damaged == "" && m.Digest == h.Digest:
+		return left
+	case m.Damaged == "" && lag && (!mayPullAhead || h.Position.Less(m.Position)):
+		return left
+	case h.Position.IsZero():
+		if _, err := mine.replica.Drop(k, m.Digest); err != nil {
+			t.Fatal(err)
+		}
+		return dropped
+	}
+	put := Put{Image: sent(t, theirs, k), AsOf: theirs.Position()}
+	if !m.Position.Less(h.Position) {
+		put.Over = &m.Digest
+	}
+	return putOne(t, mine.replica, put)
+}
+
+func putOne(t fataler, r *Replica, put Put) Outcome {
+	t.Helper()
+	result, err := r.Put([]Put{put})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result.Outcomes[0]
 }
 
 // cure follows the log to its end and repairs until both stores are the same.
@@ -449,7 +483,7 @@ func (p *patient) cure() {
 	p.scrub()
 	verified(p.t, p.store)
 	verified(p.t, p.sick)
-	p.same()
+	sameDocuments(p.t, p.store, p.sick)
 	if left := p.sick.Damaged(); len(left) > 0 {
 		p.t.Fatalf("still damaged: %v", left)
 	}
