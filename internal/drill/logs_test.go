@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -52,16 +53,37 @@ func (c *cluster) auditLogs() []stripeLog {
 	return logs
 }
 
+// soon asks until there is an answer. Just after a hand-over some hosts know of no
+// leader, and what is asked of one that has just ceased to be is never answered.
+func (c *cluster) soon(ctx context.Context, what string, ask func(context.Context) error) error {
+	return c.Await(ctx, what, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		return ask(ctx)
+	})
+}
+
 func (c *cluster) audit(ctx context.Context, nc *nats.Conn, s layout.Stripe) (found stripeLog, err error) {
-	log, err := streams.Open(ctx, nc, streams.Config{Stripe: s.Name, Birth: s.Birth, Replicas: s.Replicas})
+	var log *streams.Log
+	missing := false
+	err = c.soon(ctx, "the log of "+s.Name, func(ctx context.Context) (err error) {
+		log, err = streams.Open(ctx, nc, streams.Config{Stripe: s.Name, Birth: s.Birth, Replicas: s.Replicas})
+		if missing = errors.Is(err, streams.ErrNoStream); missing {
+			return nil
+		}
+		return err
+	})
+	if missing {
+		return found, streams.ErrNoStream
+	}
 	if err != nil {
 		return found, err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
 	found = stripeLog{stripe: s.Name, ids: map[string]int{}}
 	var state streams.LogState
-	err = c.Await(ctx, "the state of the log of "+s.Name, func(ctx context.Context) (err error) {
-		state, err = log.State(ctx) // just after a hand-over some hosts know of no leader
+	err = c.soon(ctx, "the state of the log of "+s.Name, func(ctx context.Context) (err error) {
+		state, err = log.State(ctx)
 		return err
 	})
 	if err != nil {
