@@ -83,8 +83,9 @@ func (r *Repairer) mendNow(ctx context.Context, k contract.Key) (from string, er
 	return r.mendOne(ctx, s, k, ForRead, true)
 }
 
-// mendOne asks all members about a document and does what they decide: again after a
-// pause where it changes meanwhile, or where the others have not applied enough yet.
+// mendOne asks all members about a document and does what they decide. Where a request
+// waits it does so again after a pause, while the document changes or the others have not
+// applied enough yet; else the next round does.
 func (r *Repairer) mendOne(ctx context.Context, s *Stripe, k contract.Key, reason Reason, urgent bool) (from string, err error) {
 	for i := 0; ; i++ {
 		d, err := r.mendTry(ctx, s, k, reason, urgent, i > 0)
@@ -94,7 +95,7 @@ func (r *Repairer) mendOne(ctx context.Context, s *Stripe, k contract.Key, reaso
 		if d.settled {
 			return d.from, nil
 		}
-		if i == len(r.pauses) {
+		if !urgent || i == len(r.pauses) {
 			r.count.add(func(c *Counters) { c.Undecided++ })
 			r.tell(Undecided{Stripe: s.Name, Key: k, Why: d.why})
 			return "", fmt.Errorf("mend document %q in space %q: %w: %s", k.Key, k.Space, ErrUndecided, d.why)

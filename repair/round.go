@@ -140,9 +140,15 @@ func (d *round) peer(ctx context.Context, peer string, stripes []*Stripe, whole 
 	return nil
 }
 
-// mend fetches the documents that are known to be damaged.
+// mendsAtOnce bounds the known damage that one round works on, so that what cannot be
+// mended does not keep it from comparing.
+const mendsAtOnce = 4096
+
+// mend fetches the documents that are known to be damaged, in any order.
 func (d *round) mend(ctx context.Context, stripes []scoped) error {
-	for _, damage := range d.r.Store.Damaged() {
+	damaged := d.r.Store.Damaged()
+	rand.Shuffle(len(damaged), func(i, j int) { damaged[i], damaged[j] = damaged[j], damaged[i] })
+	for _, damage := range damaged[:min(mendsAtOnce, len(damaged))] {
 		b := layout.BucketOf(damage.Key.Space, damage.Key.Key)
 		s := stripeWith(stripes, b)
 		if s == nil || s.Sick != "" {

@@ -33,6 +33,12 @@ type Counters struct {
 
 	BytesPulled uint64 `json:"bytes_pulled"` // of images
 
+	// BytesSent and BytesReceived are what questions to peers and their answers took, as
+	// messages, the documents included; 0 where it is not known. What this host answers
+	// to others is not in it.
+	BytesSent     uint64 `json:"bytes_sent"`
+	BytesReceived uint64 `json:"bytes_received"`
+
 	// DiskReads counts reads of rows by this host's own comparisons and scrub: of
 	// indexes, documents, images, and buckets re-read. A round that finds nothing makes none.
 	DiskReads  uint64 `json:"disk_reads"`
@@ -175,6 +181,10 @@ func (r *Repairer) Status() Status {
 		Damaged: len(r.Store.Damaged()), Counters: r.count.counters(),
 	}
 	st.Counters.CPUSeconds = r.cpu.seconds()
+	if p, ok := r.Peers.(interface{ Traffic() PeerTraffic }); ok {
+		t := p.Traffic()
+		st.Counters.BytesSent, st.Counters.BytesReceived = t.Sent, t.Received
+	}
 	for _, s := range r.Host.Stripes() {
 		st.Stripes = append(st.Stripes, r.cleanState(&s))
 	}
