@@ -54,7 +54,7 @@ type request struct {
 	here   bool // is answered by the replica that was asked
 
 	refused error // what Prepare has decided; told once a commit has confirmed it
-	mended  bool  // the copy here was damaged, and was to be mended
+	mended  int   // how often the copy here was damaged, and was to be mended
 }
 
 // A reply is a body and headers that go with it.

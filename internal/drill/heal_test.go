@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -28,7 +27,6 @@ func shortLog(cfg *localcluster.Config) {
 func (c *cluster) fill(space string, documents, bytes int) {
 	c.t.Helper()
 	client := newAdapter(c.t, c.connect())
-	text := strings.Repeat("x", bytes)
 	var next atomic.Int64
 	var all sync.WaitGroup
 	var failed atomic.Pointer[error]
@@ -40,7 +38,7 @@ func (c *cluster) fill(space string, documents, bytes int) {
 					return
 				}
 				ctx, cancel := context.WithTimeout(context.Background(), patience)
-				err := client.Initialize(ctx, space, itoa(n), adapter.Update{SeqBegin: 0, SeqEnd: 1, UpdateType: adapter.AddUserData, Redo: fmt.Sprintf(`{"t":%q,"n":%d}`, text, n), Undo: `{}`})
+				err := client.Initialize(ctx, space, itoa(n), adapter.Update{SeqBegin: 0, SeqEnd: 1, UpdateType: adapter.AddUserData, Redo: filled(bytes, n), Undo: `{}`})
 				if cancel(); err != nil {
 					failed.CompareAndSwap(nil, &err)
 				}
@@ -51,6 +49,16 @@ func (c *cluster) fill(space string, documents, bytes int) {
 	if err := failed.Load(); err != nil {
 		c.t.Fatal(*err)
 	}
+}
+
+// filled is the text of a document that fill has made. It cannot be compressed much.
+func filled(bytes, n int) string {
+	random := rand.New(rand.NewPCG(uint64(n), 1))
+	text := make([]byte, bytes)
+	for i := range text {
+		text[i] = 'a' + byte(random.IntN(26))
+	}
+	return fmt.Sprintf(`{"t":%q,"n":%d}`, text, n)
 }
 
 // trimmed waits until the log of every stripe has lost its beginning.
@@ -171,4 +179,49 @@ func (c *cluster) killHealing(h *localcluster.Host) (pulled uint64) {
 	c.must(h.Kill())
 	c.must(h.Start())
 	return pulled
+}
+
+// TestDrillDeadBeyondTheLog keeps a host down for so long that the others trim what it
+// lacks. Their logs stay within their bound, writes go on, and it heals when it returns.
+func TestDrillDeadBeyondTheLog(t *testing.T) {
+	beside(t)
+	documents := 1_500
+	if long() {
+		documents = 15_000 // 300 MB, where three logs may hold 192
+	}
+	c := runningCluster(t, shortLog)
+	c.fill("before", 300, 1000)
+	w := startTraffic(c, quiet())
+	h := c.Hosts[2]
+	c.must(h.Kill())
+	c.fill("meanwhile", documents, 20_000)
+	c.trimmed()
+	ctx, cancel := c.bounded()
+	defer cancel()
+	for _, other := range c.Hosts[:2] {
+		st, err := c.operator().Status(ctx, other.Name)
+		c.must(err)
+		for _, s := range st.Stripes {
+			if s.Owner != st.Host {
+				continue
+			}
+			t.Logf("the log of stripe %s holds records %d to %d, %d of at most %d bytes", s.Name, s.LogFirst, s.LogLast, s.LogBytes, s.LogMax)
+			if s.LogBytes > s.LogMax {
+				t.Errorf("the log of stripe %s is over its bound", s.Name)
+			}
+		}
+	}
+	w.awaitAcked(100)
+	c.must(h.Start())
+	done := c.healed(h)
+	t.Logf("%s has pulled %v, %d bytes", h.Name, done.Counters.Pulled, done.Counters.BytesPulled)
+	if done.Counters.Pulled[string(repair.ForHeal)] == 0 {
+		t.Error("it was not healed from its peers: the drill proves nothing")
+	}
+	w.awaitAcked(100)
+	w.stop()
+	w.noErrors()
+	v := w.judge(c)
+	c.compareStores()
+	t.Logf("%s; %s", w.summary(), v)
 }
