@@ -3,6 +3,7 @@ package buckets
 import (
 	"bytes"
 	"errors"
+	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -19,8 +20,8 @@ type changing struct {
 	batch   *pebble.Batch
 	done    map[contract.Key]struct{}
 	buckets map[layout.Bucket]*bucketChange
-	commons [][]byte       // of the documents whose states in memory are past
-	tables  leftoverTables // what is there of documents now
+	commons [][]byte // of the documents whose states in memory are past
+	now     *reader  // what is there of documents now; nil before it is needed
 	row     []byte
 	scratch []byte
 }
@@ -33,15 +34,18 @@ type bucketChange struct {
 	replaced      bool                      // something was there before
 }
 
-func (r *Replica) changing() *changing {
+// changing begins a change of about so many bytes.
+func (r *Replica) changing(size int) *changing {
 	return &changing{
-		replica: r, batch: r.store.db.NewBatch(),
+		replica: r, batch: r.store.db.NewBatchWithSize(size),
 		done: map[contract.Key]struct{}{}, buckets: map[layout.Bucket]*bucketChange{},
 	}
 }
 
 func (c *changing) close() {
-	c.tables.close()
+	if c.now != nil {
+		c.now.close()
+	}
 	_ = c.batch.Close() // committed, or given up
 }
 
@@ -56,21 +60,44 @@ type localCopy struct {
 
 // local reads the state of a document from disk.
 func (c *changing) local(p *place) (l localCopy, err error) {
-	state, content, err := loadState(c.replica.store.db, p)
+	state, sum, stored, err := c.state(p)
 	if errors.Is(err, ErrDamaged) {
 		return localCopy{unread: true, damaged: err}, nil
 	}
 	if err != nil {
 		return l, err
 	}
-	if content != nil {
-		l.state, l.digest = state, documentDigest(p.state(), content)
+	if stored {
+		l.state, l.digest = state, sum
 	}
 	// A head in memory is what was last applied. Where the disk says something
 	// else, it has lost it.
 	h, cached := c.replica.store.heads.get(p)
 	l.kept = !cached || h.digest == l.digest
 	return l, nil
+}
+
+// state is loadState by an iterator, which takes less for documents in order.
+func (c *changing) state(p *place) (state document.State, sum digest.Digest, stored bool, err error) {
+	if c.now == nil {
+		if c.now, err = openReader(c.replica.store.db); err != nil {
+			return state, sum, false, err
+		}
+	}
+	key := p.state()
+	if it := c.now.docs; it.SeekGE(key) && bytes.Equal(it.Key(), key) {
+		content, err := row(it)
+		if err != nil {
+			return state, sum, false, err
+		}
+		if state, err = document.Decode(content); err != nil {
+			return state, sum, false, fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+		return state, documentDigest(key, content), true, nil
+	} else if err := it.Error(); err != nil {
+		return state, sum, false, damage(err)
+	}
+	return state, sum, false, absent(c.replica.store.db, p)
 }
 
 // replace puts an image where the local copy is.
@@ -82,7 +109,7 @@ func (c *changing) replace(p *place, l *localCopy, im *Image) error {
 		b.after.Position = state.Position
 	}
 	// Deletions BEFORE the new rows: within a batch the later one counts.
-	if err := c.tables.clear(c, p, im); err != nil {
+	if err := c.clear(p, im); err != nil {
 		return err
 	}
 	err := im.rows(func(table byte, suffix, value []byte) error {
@@ -100,7 +127,7 @@ func (c *changing) replace(p *place, l *localCopy, im *Image) error {
 func (c *changing) remove(p *place, l *localCopy) error {
 	c.begin(p, l)
 	return errors.Join(
-		c.tables.clear(c, p, nil),
+		c.clear(p, nil),
 		c.batch.Delete(p.state(), nil),
 		c.name(p.name(tableName), false, true),
 		c.name(p.name(tableMarked), false, true),
@@ -187,28 +214,14 @@ func (s *Store) changed(b layout.Bucket, change *bucketChange) (state BucketStat
 	return state.atLeast(change.after.Position), err
 }
 
-// leftoverTables finds the rows that a document has now, with one iterator for
-// each table, since opening one costs more than moving it.
-type leftoverTables struct{ of [3]*pebble.Iterator }
-
-func (t *leftoverTables) close() {
-	for _, it := range t.of {
-		if it != nil {
-			_ = it.Close() // what it met was told when it was met
-		}
-	}
-}
-
 // clear deletes the document's rows that the image, if there is one, does not
 // replace.
-func (t *leftoverTables) clear(c *changing, p *place, im *Image) error {
-	for i := range t.of {
+func (c *changing) clear(p *place, im *Image) error {
+	for i := range c.now.rest {
 		prefix := p.row(restTables[i])
-		err := t.clearTable(c, i, prefix, im)
+		err := c.clearTable(c.now.rest[i], prefix, im)
 		if errors.Is(err, ErrDamaged) {
 			// Pebble cannot read what is there, so all of it goes.
-			_ = t.of[i].Close()
-			t.of[i] = nil
 			err = c.batch.DeleteRange(prefix, prefixEnd(prefix), nil)
 		}
 		if err != nil {
@@ -218,20 +231,11 @@ func (t *leftoverTables) clear(c *changing, p *place, im *Image) error {
 	return nil
 }
 
-func (t *leftoverTables) clearTable(c *changing, i int, prefix []byte, im *Image) error {
-	table := restTables[i]
-	if t.of[i] == nil {
-		it, err := c.replica.store.db.NewIter(span{}.in(table))
-		if err != nil {
-			return damage(err)
-		}
-		t.of[i] = it
-	}
-	it := t.of[i]
+func (c *changing) clearTable(it *pebble.Iterator, prefix []byte, im *Image) error {
 	var kept map[string]struct{}
 	for ok := it.SeekGE(prefix); ok && bytes.HasPrefix(it.Key(), prefix); ok = it.Next() {
 		if kept == nil {
-			kept = im.suffixes(table)
+			kept = im.suffixes(prefix[0])
 		}
 		if _, again := kept[string(it.Key()[len(prefix):])]; again {
 			continue

@@ -17,8 +17,9 @@ const imageVersion = 1
 type Image struct {
 	Key contract.Key
 
-	raw  []byte // the encoding
-	body int    // where the rows begin in it
+	raw   []byte // the encoding
+	body  int    // where the rows begin in it
+	count int    // of the rows
 
 	checked bool
 	state   DocState
@@ -48,6 +49,7 @@ func ParseImage(b []byte) (*Image, error) {
 		case t == 0 && len(c.b) > 0:
 			return nil, fmt.Errorf("image of document %q in space %q: %d bytes follow its end", im.Key.Key, im.Key.Space, len(c.b))
 		case t == 0:
+			im.count = n
 			return im, nil
 		case t != tableDocument && bytes.IndexByte([]byte(restTables), t) < 0:
 			return nil, fmt.Errorf("image of document %q in space %q: table %q is unknown", im.Key.Key, im.Key.Space, t)
@@ -164,6 +166,7 @@ func (b *imageBuilder) begin(k contract.Key, state []byte) {
 
 func (b *imageBuilder) row(table byte, suffix, value []byte) {
 	b.raw = appendText(appendText(append(b.raw, table), suffix), value)
+	b.image.count++
 }
 
 // end returns the image of a document that has passed its check.

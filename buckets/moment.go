@@ -3,6 +3,7 @@ package buckets
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -37,12 +38,15 @@ var errNotBuilt = errors.New("not built yet")
 // A Moment is the store as it stood when the replica stood at one position of
 // its log. Everything read from one Moment fits together. It holds up the
 // reclaiming of disk space, so it should live for minutes at most. Close it
-// before the store.
+// before the store. Several goroutines may use it.
 type Moment struct {
 	replica *Replica
 	snap    *pebble.Snapshot
 	applied Applied
 	horizon position.Position
+
+	mu      sync.Mutex
+	readers []*reader // that nobody uses now
 }
 
 // Moment returns the present moment. It waits for a record that is being
@@ -54,7 +58,34 @@ func (r *Replica) Moment() (*Moment, error) {
 }
 
 // Close lets go of the moment.
-func (m *Moment) Close() { _ = m.snap.Close() } // it only drops a reference
+func (m *Moment) Close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range m.readers {
+		r.close()
+	}
+	m.readers = nil
+	_ = m.snap.Close() // it only drops a reference
+}
+
+// reader hands out iterators; give them back with done.
+func (m *Moment) reader() (*reader, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := len(m.readers)
+	if n == 0 {
+		return openReader(m.snap)
+	}
+	r := m.readers[n-1]
+	m.readers = m.readers[:n-1]
+	return r, nil
+}
+
+func (m *Moment) done(r *reader) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.readers = append(m.readers, r)
+}
 
 // Applied tells how far the replica had come.
 func (m *Moment) Applied() Applied { return m.applied }
@@ -121,7 +152,7 @@ func (d *DocState) fill(s *document.State, sum digest.Digest) {
 // absent has a zero Position; one that fails its check says why in Damaged.
 func (m *Moment) Document(k contract.Key) (DocState, error) {
 	p := placeOf(k)
-	d, _, err := whole(m.snap, &p, false)
+	d, _, err := m.whole(&p, false)
 	if err == nil {
 		err = listed(m.snap, &p, &d)
 	}
@@ -136,11 +167,20 @@ func (m *Moment) Document(k contract.Key) (DocState, error) {
 	return d, err
 }
 
+func (m *Moment) whole(p *place, image bool) (DocState, *Image, error) {
+	r, err := m.reader()
+	if err != nil {
+		return DocState{Key: p.key}, nil, err
+	}
+	defer m.done(r)
+	return r.whole(m.snap, p, image)
+}
+
 // Image reads one document or tombstone whole. It fails with [ErrAbsent], and with
 // [ErrDamaged] when the document fails its check: a damaged copy is never sent.
 func (m *Moment) Image(k contract.Key) (*Image, error) {
 	p := placeOf(k)
-	_, im, err := whole(m.snap, &p, true)
+	_, im, err := m.whole(&p, true)
 	if errors.Is(err, ErrDamaged) {
 		m.replica.store.notice(k, position.Position{}, err)
 	}
@@ -161,5 +201,10 @@ func (m *Moment) Images(b layout.Bucket, after contract.Key, visit func(k contra
 		}
 		return visit(d.key, d.image, d.err)
 	}}
-	return w.walk(m.snap, bucketSpan(b, after))
+	r, err := m.reader()
+	if err != nil {
+		return err
+	}
+	defer m.done(r)
+	return w.through(r, bucketSpan(b, after))
 }

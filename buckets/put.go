@@ -64,14 +64,16 @@ type PutResult struct {
 //
 // Lists of about 1 MiB go fastest. Records wait while a list is put.
 func (r *Replica) Put(list []Put) (PutResult, error) {
+	size := 0
 	for i := range list {
 		if err := list[i].check(); err != nil {
 			return PutResult{}, err
 		}
+		size += list[i].Image.batchSize()
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c := r.changing()
+	c := r.changing(size)
 	defer c.close()
 	result := PutResult{Outcomes: make([]Outcome, len(list))}
 	for i := range list {
@@ -91,6 +93,13 @@ func (r *Replica) Put(list []Put) (PutResult, error) {
 		return PutResult{}, fmt.Errorf("put %d documents: %w", len(list), err)
 	}
 	return result, nil
+}
+
+// batchSize is about what the image takes in a batch.
+func (im *Image) batchSize() int {
+	const rows, each = 5, 16 // beside the updates and ids: state, base, lists, bucket
+	names := 2 + len(im.Key.Space) + len(im.Key.Key) + 4
+	return len(im.raw) + (im.count+rows)*(names+each)
 }
 
 // check looks at what is asked for without the store.
@@ -171,7 +180,7 @@ func (r *Replica) judge(at *place, local *localCopy) error {
 	if local.damaged != nil {
 		return nil
 	}
-	state, _, err := whole(r.store.db, at, false)
+	state, err := whole(r.store.db, at)
 	if err == nil {
 		err = listed(r.store.db, at, &state)
 	}
@@ -192,7 +201,7 @@ func (r *Replica) judge(at *place, local *localCopy) error {
 func (r *Replica) Drop(k contract.Key, over digest.Digest) (bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c := r.changing()
+	c := r.changing(0)
 	defer c.close()
 	at := placeOf(k)
 	local, err := c.local(&at)

@@ -140,16 +140,19 @@ func fillNoise(b *testing.B, s *Store, log *stripeLog, documents, size, updates 
 	for d := 0; d < documents; {
 		var changes []record.Change
 		for bytes := 0; bytes < 1<<20 && d < documents; d++ {
+			more := patch(benchKey(d))
 			for u := range updates {
 				text := noise(rng, size/updates)
 				bytes += len(text)
 				if u == 0 {
-					changes = append(changes, initial(benchKey(d), contract.Update{SeqEnd: 1, Redo: text, UpdateType: contract.Internal}))
+					feedOnly(b, s, log, initial(benchKey(d), contract.Update{SeqEnd: 1, Redo: text, UpdateType: contract.Internal}))
 					continue
 				}
 				seq := int32(u) + 1
-				feedOnly(b, s, log, append(changes, patch(benchKey(d), contract.Update{SeqBegin: seq, SeqEnd: seq, Redo: text, UpdateType: contract.Internal}))...)
-				changes = nil
+				more.Updates = append(more.Updates, contract.Update{SeqBegin: seq, SeqEnd: seq, Redo: text, UpdateType: contract.Internal})
+			}
+			if updates > 1 {
+				changes = append(changes, more)
 			}
 		}
 		feedOnly(b, s, log, changes...)

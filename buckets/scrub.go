@@ -108,7 +108,7 @@ func (c *bucketCheck) conclude() error {
 	s := c.replica.store
 	for _, k := range c.suspects {
 		p := placeOf(k)
-		_, _, err := whole(s.db, &p, false)
+		_, err := whole(s.db, &p)
 		switch {
 		case errors.Is(err, ErrDamaged):
 			s.notice(k, position.Position{}, err)

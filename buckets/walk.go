@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -27,7 +28,7 @@ type walker struct {
 
 	check docCheck
 	image imageBuilder
-	rest  [3]*pebble.Iterator
+	rest  [len(restTables)]*pebble.Iterator
 }
 
 // restTables are the tables beside the states, in the order of an image.
@@ -73,28 +74,72 @@ func (s span) in(table byte) *pebble.IterOptions {
 	return o
 }
 
+// A reader is the iterators of a walk. Opening them costs as much as reading many a
+// document, so whoever reads often keeps them.
+type reader struct {
+	docs *pebble.Iterator
+	rest [len(restTables)]*pebble.Iterator
+}
+
+func openReader(r pebble.Reader) (*reader, error) {
+	var open reader
+	var err error
+	for _, table := range []byte(walkedTables) {
+		it, failed := r.NewIter(span{}.in(table))
+		*open.of(table), err = it, errors.Join(err, failed)
+	}
+	if err != nil {
+		open.close()
+		return nil, damage(err)
+	}
+	return &open, nil
+}
+
+// of is where the iterator of a table is kept.
+func (r *reader) of(table byte) **pebble.Iterator {
+	if i := strings.IndexByte(restTables, table); i >= 0 {
+		return &r.rest[i]
+	}
+	return &r.docs
+}
+
+// begin goes to the beginning of a span.
+func (r *reader) begin(s span) {
+	for _, table := range []byte(walkedTables) {
+		it, o := *r.of(table), s.in(table)
+		it.SetBounds(o.LowerBound, o.UpperBound)
+		it.First()
+	}
+}
+
+func (r *reader) close() {
+	for _, table := range []byte(walkedTables) {
+		if it := *r.of(table); it != nil {
+			_ = it.Close() // what it met was told when it was met
+		}
+	}
+}
+
 // walk visits the documents of a span.
 func (w *walker) walk(r pebble.Reader, s span) error {
-	docs, err := r.NewIter(s.in(tableDocument))
+	open, err := openReader(r)
 	if err != nil {
-		return damage(err)
+		return err
 	}
-	defer docs.Close()
-	for i := range w.rest {
-		it, err := r.NewIter(s.in(restTables[i]))
-		if err != nil {
-			return damage(err)
-		}
-		defer it.Close()
-		it.First()
-		w.rest[i] = it
-	}
-	for ok := docs.First(); ok; ok = docs.Next() {
-		if err := w.one(docs); err != nil {
+	defer open.close()
+	return w.through(open, s)
+}
+
+// through is walk with iterators that are open.
+func (w *walker) through(r *reader, s span) error {
+	r.begin(s)
+	w.rest = r.rest
+	for ; r.docs.Valid(); r.docs.Next() {
+		if err := w.one(r.docs); err != nil {
 			return err
 		}
 	}
-	if err := docs.Error(); err != nil {
+	if err := r.docs.Error(); err != nil {
 		return damage(err)
 	}
 	for i := range w.rest {
@@ -191,7 +236,18 @@ func parsePlace(row []byte) (k contract.Key, b layout.Bucket, err error) {
 
 // whole reads and checks one document. Rows without a state are a fault like
 // others; ErrAbsent means that there is nothing at all.
-func whole(r pebble.Reader, p *place, images bool) (state DocState, im *Image, err error) {
+func whole(r pebble.Reader, p *place) (DocState, error) {
+	open, err := openReader(r)
+	if err != nil {
+		return DocState{Key: p.key}, err
+	}
+	defer open.close()
+	state, _, err := open.whole(r, p, false)
+	return state, err
+}
+
+// whole is the same with iterators that are open, and with the image if wanted.
+func (open *reader) whole(r pebble.Reader, p *place, images bool) (state DocState, im *Image, err error) {
 	state.Key = p.key
 	err = ErrAbsent
 	w := walker{
@@ -205,7 +261,7 @@ func whole(r pebble.Reader, p *place, images bool) (state DocState, im *Image, e
 			return nil
 		},
 	}
-	if broken := w.walk(r, spanOf(p.common)); broken != nil {
+	if broken := w.through(open, spanOf(p.common)); broken != nil {
 		return state, nil, broken
 	}
 	if errors.Is(err, ErrAbsent) {
