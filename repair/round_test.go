@@ -70,7 +70,7 @@ func TestAHealthyRoundAsksOnceAndReadsNothing(t *testing.T) {
 		t.Errorf("clean at %s, reported %v, want %v", m.cleanAt(), m.r.Clean(simStripe), end)
 	}
 	st := m.r.Status().Stripes[0]
-	if st.Verified != layout.Buckets || st.Buckets != layout.Buckets || len(st.Partitions) != 64 || st.Partitions[0].At == nil || st.Partitions[0].Against == "" {
+	if st.Verified != simBuckets || st.Buckets != simBuckets || len(st.Partitions) != simPartitions || st.Partitions[0].At == nil || st.Partitions[0].Against == "" {
 		t.Errorf("%d of %d buckets, %+v", st.Verified, st.Buckets, st.Partitions[0])
 	}
 }

@@ -56,9 +56,11 @@ type settled struct {
 // done tells whether nothing is left to do.
 func (s *settled) done() bool { return s.outcome == buckets.Taken || s.outcome == buckets.Older }
 
+// Bounds of what is put at once. An end of the process loses what has come and is not
+// put: a list that gathers, one that waits, and one that is being put.
 const (
-	putBytes = 1 << 20 // of images in one list, unless one alone is larger
-	putCount = 1024    // images in one list
+	putBytes = 1 << 20 // of images, unless one alone is larger
+	putCount = 128     // images
 )
 
 // A pulling is one stream of documents of a stripe from one peer into the store. What

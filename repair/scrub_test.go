@@ -54,7 +54,7 @@ func TestAScrubFindsFlippedBits(t *testing.T) {
 	}
 	s.same(s.members...)
 	last := told[len(told)-1]
-	if len(told) != layout.Buckets || last.Read != last.Buckets || last.Bytes == 0 || last.Documents != 400 || last.Began == nil {
+	if len(told) != simBuckets || last.Read != last.Buckets || last.Bytes == 0 || last.Documents != 400 || last.Began == nil {
 		t.Errorf("%d times told, last %+v", len(told), last)
 	}
 	if len(happened[ScrubEnded](m)) != 1 || len(happened[ScrubFound](m)) != int(result.Damaged) || m.r.Status().Scrub.Last == nil {
@@ -101,14 +101,12 @@ func TestAScrubShowsWhatHasVanished(t *testing.T) {
 // through.
 func TestTheSlowScrubGoesOn(t *testing.T) {
 	s := newSim(t, 1)
-	s.layout.Partitions = s.layout.Partitions[:4]
-	const all = 4 * layout.Buckets / 64
 	s.log.fill(1000, 50)
 	s.feedAll()
 	m := s.members[0]
 	every := 2 * time.Second
 	m.start(Config{ScrubEvery: every})
-	until(t, "it is on its way", func() bool { return m.r.Status().Scrub.Pass.Read > all/4 })
+	until(t, "it is on its way", func() bool { return m.r.Status().Scrub.Pass.Read > simBuckets/4 })
 	m.stop()
 	k, err := readKept(m.dir)
 	if err != nil || k.Scrub.Read == 0 || k.Scrub.Next == 0 || k.Scrub.Began == nil {
@@ -120,7 +118,7 @@ func TestTheSlowScrubGoesOn(t *testing.T) {
 	}
 	until(t, "the end of the pass", func() bool { return m.r.Status().Scrub.LastEnded != nil })
 	ended := happened[ScrubEnded](m)
-	if len(ended) == 0 || ended[0].Read != all || ended[0].Documents == 0 || ended[0].Err != nil {
+	if len(ended) == 0 || ended[0].Read != simBuckets || ended[0].Documents == 0 || ended[0].Err != nil {
 		t.Errorf("told %+v", ended)
 	}
 	until(t, "the next pass", func() bool { return m.r.Status().Scrub.Pass.Read > 0 })
