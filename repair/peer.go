@@ -36,7 +36,7 @@ type Peer struct {
 	// MaxImage bounds one document, in bytes of its image. 1 GiB when zero.
 	MaxImage int
 
-	sent, received, garbage atomic.Uint64
+	sent, received atomic.Uint64
 }
 
 // PeerTraffic is what a [Peer] has sent and received, in bytes of messages: subjects,

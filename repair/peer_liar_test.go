@@ -99,7 +99,7 @@ func TestAnswersThatAreNotValid(t *testing.T) {
 	server := aServer(t)
 	source, wants := filled(t, 10, 20, 30)
 	nc := logConn(t, server)
-	serving(t, logConn(t, server), "h1", source, Limits{})
+	serving(t, logConn(t, server), source, Limits{})
 	liar := newLiar(t, source)
 	l := *source.layout.Load()
 	b := bucketOf(wants[0].Key)
@@ -135,8 +135,11 @@ func TestAnswersThatAreNotValid(t *testing.T) {
 		run      func(*Peer) error
 		spoils   []spoil
 	}{
-		{EndpointRoots, rootsAsk{asking: ask, Stripes: []string{"s2"}, Partitions: true},
-			func(p *Peer) error { _, err := p.Partitions(t.Context(), "h1", "s2"); return err }, []spoil{
+		{
+			EndpointRoots,
+			rootsAsk{asking: ask, Stripes: []string{"s2"}, Partitions: true},
+			func(p *Peer) error { _, err := p.Partitions(t.Context(), "h1", "s2"); return err },
+			[]spoil{
 				{"another birth", func(a map[string]any) { put(a, "7-9", "stripes", 0, "applied") }, ErrLayout},
 				{"a stripe that was not asked for", func(a map[string]any) { put(a, "s1", "stripes", 0, "stripe") }, ErrGarbage},
 				{"an unknown stripe", func(a map[string]any) { put(a, "s9", "stripes", 0, "stripe") }, ErrGarbage},
@@ -148,23 +151,32 @@ func TestAnswersThatAreNotValid(t *testing.T) {
 				{"a partition twice", func(a map[string]any) { two(a, "stripes", 0, "partitions") }, ErrGarbage},
 				{"another partition", func(a map[string]any) { put(a, 3, "stripes", 0, "partitions", 0, "partition") }, ErrGarbage},
 				{"no stripe", func(a map[string]any) { a["stripes"] = []any{} }, ErrRefused},
-			}},
-		{EndpointStand, standAsk{asking: ask, stripeAsked: stripeAsked{Stripe: "s2"}},
+			},
+		},
+		{
+			EndpointStand,
+			standAsk{asking: ask, stripeAsked: stripeAsked{Stripe: "s2"}},
 			func(p *Peer) error { _, err := p.Stand(t.Context(), "h1", "s2"); return err }, append([]spoil{
 				{"a chain that is none", func(a map[string]any) { a["chain"] = "00" }, ErrGarbage},
 				{"an epoch to come", func(a map[string]any) { a["epoch"] = "2-99" }, ErrGarbage},
 				{"a time that is none", func(a map[string]any) { a["time"] = -1 }, ErrGarbage},
 				{"a chain of no log", func(a map[string]any) { a["applied"] = "2-0"; delete(a, "epoch") }, ErrGarbage},
-			}, ofStripe...)},
-		{EndpointBuckets, bucketsAsk{asking: ask, Partitions: []layout.PartitionID{part.ID}},
+			}, ofStripe...),
+		},
+		{
+			EndpointBuckets,
+			bucketsAsk{asking: ask, Partitions: []layout.PartitionID{part.ID}},
 			func(p *Peer) error { _, _, err := p.Buckets(t.Context(), "h1", "s2", part.ID); return err }, append([]spoil{
 				{"a bucket twice", func(a map[string]any) { two(a, "buckets") }, ErrGarbage},
 				{"a bucket that was not asked for", func(a map[string]any) { put(a, int(part.Last)+1, "buckets", 0, "bucket") }, ErrGarbage},
 				{"a bucket that is none", func(a map[string]any) { put(a, 20000, "buckets", 0, "bucket") }, ErrGarbage},
 				{"no position of a bucket", func(a map[string]any) { put(a, "0-0", "buckets", 0, "position") }, ErrGarbage},
 				{"a bucket of a later stripe", func(a map[string]any) { put(a, "3-1", "buckets", 0, "position") }, ErrGarbage},
-			}, ofStripe...)},
-		{EndpointIndex, indexAsk{asking: ask, Bucket: b},
+			}, ofStripe...),
+		},
+		{
+			EndpointIndex,
+			indexAsk{asking: ask, Bucket: b},
 			func(p *Peer) error { _, _, err := p.Index(t.Context(), "h1", b); return err }, append([]spoil{
 				{"another bucket", func(a map[string]any) { a["bucket"] = int(b) + 1 }, ErrGarbage},
 				{"a document twice", func(a map[string]any) { two(a, "documents") }, ErrGarbage},
@@ -175,8 +187,11 @@ func TestAnswersThatAreNotValid(t *testing.T) {
 				{"a head that is none", func(a map[string]any) { put(a, 1<<31, "documents", 0, "head") }, ErrGarbage},
 				{"more and nothing", func(a map[string]any) { a["more"], a["documents"] = true, []any{} }, ErrGarbage},
 				{"more of the same without end", func(a map[string]any) { a["more"] = true }, ErrGarbage},
-			}, ofStripe...)},
-		{EndpointDocument, documentAsk{asking: ask, Key: wants[0].Key},
+			}, ofStripe...),
+		},
+		{
+			EndpointDocument,
+			documentAsk{asking: ask, Key: wants[0].Key},
 			func(p *Peer) error { _, err := p.Document(t.Context(), "h1", wants[0].Key); return err }, append([]spoil{
 				{"another document", func(a map[string]any) { a["key"] = "elsewhere" }, ErrGarbage},
 				{"another bucket", func(a map[string]any) { a["bucket"] = int(b) + 1 }, ErrGarbage},
@@ -184,7 +199,8 @@ func TestAnswersThatAreNotValid(t *testing.T) {
 				{"a reason without damage", func(a map[string]any) { a["damaged"] = "rot" }, ErrGarbage},
 				{"a check that is none", func(a map[string]any) { a["checked"] = "perhaps" }, ErrGarbage},
 				{"no position", func(a map[string]any) { delete(a, "position") }, ErrGarbage},
-			}, ofStripe...)},
+			}, ofStripe...),
+		},
 	} {
 		if err := c.run(asker(nc, source)); err != nil {
 			t.Fatalf("%s: the truth is refused: %v", c.endpoint, err)

@@ -22,7 +22,7 @@ func pairOf(t *testing.T, limits Limits) (*servedStore, *Server, *Peer) {
 	t.Helper()
 	server := aServer(t)
 	source := newServedStore(t, six())
-	s := serving(t, logConn(t, server), "h1", source, limits)
+	s := serving(t, logConn(t, server), source, limits)
 	return source, s, asker(logConn(t, server), source)
 }
 
@@ -44,7 +44,7 @@ func TestTheFirstQuestionIsSmall(t *testing.T) {
 	server := aServer(t)
 	source := newServedStore(t, six())
 	source.old(t)
-	serving(t, logConn(t, server), "h1", source, Limits{})
+	serving(t, logConn(t, server), source, Limits{})
 	var count byteMeter
 	nc, err := nats.Connect(server.URL(), nats.SetCustomDialer(&count))
 	if err != nil {

@@ -42,11 +42,11 @@ type RefusedError struct {
 	Retry time.Duration // when to ask again; 0 where waiting alone does not help
 }
 
-func (e *RefusedError) Error() string {
-	return fmt.Sprintf("%s refuses: %s (%d)", e.Host, e.Why, e.Code)
+func (r *RefusedError) Error() string {
+	return fmt.Sprintf("%s refuses: %s (%d)", r.Host, r.Why, r.Code)
 }
 
-// Is tells that e matches ErrRefused, and ErrLayout.
-func (e *RefusedError) Is(target error) bool {
-	return target == ErrRefused || target == ErrLayout && e.Code == CodeLayout
+// Is tells that r matches ErrRefused, and ErrLayout.
+func (r *RefusedError) Is(target error) bool {
+	return target == ErrRefused || target == ErrLayout && r.Code == CodeLayout
 }

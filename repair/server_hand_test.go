@@ -15,7 +15,7 @@ func TestByHand(t *testing.T) {
 	server := aServer(t)
 	source, wants := filled(t, 10, 20, 200_000)
 	source.sick["s4"] = "its log was trimmed"
-	serving(t, logConn(t, server), "h1", source, Limits{})
+	serving(t, logConn(t, server), source, Limits{})
 	nc, err := nats.Connect(server.URL())
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +121,7 @@ func TestByHand(t *testing.T) {
 func TestAPeerPullsFromOutside(t *testing.T) {
 	server := aServer(t)
 	source, wants := filled(t, 300_000, 10, 300_000)
-	s := serving(t, logConn(t, server), "h1", source, Limits{Window: minWindow})
+	s := serving(t, logConn(t, server), source, Limits{Window: minWindow})
 	nc, err := nats.Connect(server.URL())
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ func TestAPeerPullsFromOutside(t *testing.T) {
 func TestAnAnswerGoesToNoAPI(t *testing.T) {
 	server := aServer(t)
 	source, wants := filled(t, 10)
-	serving(t, logConn(t, server), "h1", source, Limits{})
+	serving(t, logConn(t, server), source, Limits{})
 	spying := logConn(t, server)
 	spy, err := spying.SubscribeSync("$JS.>")
 	if err != nil {

@@ -233,10 +233,10 @@ func logConn(t testing.TB, s *embedded.Server) *nats.Conn {
 	return nc
 }
 
-// serving has a host answer from a source.
-func serving(t testing.TB, nc *nats.Conn, host string, source Source, limits Limits) *Server {
+// serving has h1 answer from a source.
+func serving(t testing.TB, nc *nats.Conn, source Source, limits Limits) *Server {
 	t.Helper()
-	s := &Server{Conn: nc, Host: host, Version: "v1.2.3", Source: source, Limits: limits}
+	s := &Server{Conn: nc, Host: "h1", Version: "v1.2.3", Source: source, Limits: limits}
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -118,7 +118,7 @@ func TestDocumentsComeWhole(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer server.Close()
-			s := serving(t, logConn(t, server), "h1", source, c.limits)
+			s := serving(t, logConn(t, server), source, c.limits)
 			p := asker(logConn(t, server), source)
 			p.Window = c.window
 			came, missed, err := pullAll(t.Context(), p, append(slices.Clone(wants), nobody))
@@ -148,7 +148,7 @@ func TestThePeerWaitsForTheVisitor(t *testing.T) {
 	}
 	source, wants := filled(t, sizes...)
 	server := aServer(t)
-	s := serving(t, logConn(t, server), "h1", source, Limits{})
+	s := serving(t, logConn(t, server), source, Limits{})
 	p := asker(logConn(t, server), source)
 	p.Window = 1 << 20
 	visiting, goOn := make(chan struct{}), make(chan struct{})
@@ -187,7 +187,7 @@ func TestTheVisitorMayTakeItsTime(t *testing.T) {
 	source, wants := filled(t, 100_000, 100_000, 100_000)
 	server := aServer(t)
 	const stall = 2 * time.Second
-	s := serving(t, logConn(t, server), "h1", source, Limits{Stall: stall, Window: minWindow})
+	s := serving(t, logConn(t, server), source, Limits{Stall: stall, Window: minWindow})
 	spy, err := logConn(t, server).SubscribeSync(Subject("h1", EndpointCredit))
 	if err != nil {
 		t.Fatal(err)
@@ -221,7 +221,7 @@ func TestASmallBudget(t *testing.T) {
 	source, wants := filled(t, 60_000, 60_000)
 	server := aServer(t)
 	const rate = 25_000
-	s := serving(t, logConn(t, server), "h1", source, Limits{Rate: rate, Window: minWindow, Stall: 2 * time.Second})
+	s := serving(t, logConn(t, server), source, Limits{Rate: rate, Window: minWindow, Stall: 2 * time.Second})
 	p := asker(logConn(t, server), source)
 	p.Stall = 2 * time.Second
 	began := time.Now()
@@ -250,23 +250,31 @@ func TestAStreamEnds(t *testing.T) {
 		during func(cancel context.CancelFunc, s *Server, server *embedded.Server, peers *nats.Conn) error
 		judge  func(error) bool
 	}{
-		{"the visitor fails", wirePatience, func(context.CancelFunc, *Server, *embedded.Server, *nats.Conn) error { return errVisit },
-			func(err error) bool { return err == errVisit }}, //nolint:errorlint // as it is
-		{"the caller gives up", wirePatience, func(cancel context.CancelFunc, _ *Server, _ *embedded.Server, _ *nats.Conn) error {
-			cancel()
-			return nil
+		{
+			"the visitor fails", wirePatience, func(context.CancelFunc, *Server, *embedded.Server, *nats.Conn) error { return errVisit },
+			func(err error) bool { return err == errVisit },
+		}, //nolint:errorlint // as it is
+		{
+			"the caller gives up", wirePatience, func(cancel context.CancelFunc, _ *Server, _ *embedded.Server, _ *nats.Conn) error {
+				cancel()
+				return nil
+			},
+			func(err error) bool { return errors.Is(err, context.Canceled) },
 		},
-			func(err error) bool { return errors.Is(err, context.Canceled) }},
-		{"the server closes", wirePatience, func(_ context.CancelFunc, s *Server, _ *embedded.Server, _ *nats.Conn) error { return s.Close() },
-			func(err error) bool { return errors.Is(err, ErrRefused) }},
+		{
+			"the server closes", wirePatience, func(_ context.CancelFunc, s *Server, _ *embedded.Server, _ *nats.Conn) error { return s.Close() },
+			func(err error) bool { return errors.Is(err, ErrRefused) },
+		},
 		{"the peer's connection ends", 300 * time.Millisecond, func(_ context.CancelFunc, s *Server, _ *embedded.Server, peers *nats.Conn) error {
 			peers.Close()
 			return s.Close()
 		}, func(err error) bool { return errors.Is(err, ErrUnreachable) }},
-		{"NATS ends", 300 * time.Millisecond, func(_ context.CancelFunc, _ *Server, server *embedded.Server, _ *nats.Conn) error {
-			return server.Close()
+		{
+			"NATS ends", 300 * time.Millisecond, func(_ context.CancelFunc, _ *Server, server *embedded.Server, _ *nats.Conn) error {
+				return server.Close()
+			},
+			func(err error) bool { return errors.Is(err, ErrUnreachable) || errors.Is(err, ErrRefused) },
 		},
-			func(err error) bool { return errors.Is(err, ErrUnreachable) || errors.Is(err, ErrRefused) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			server := aServer(t)
@@ -301,7 +309,7 @@ func TestAStreamEnds(t *testing.T) {
 func TestAPeerThatFallsSilentIsGivenUp(t *testing.T) {
 	source, wants := filled(t, 500_000, 500_000, 500_000)
 	server := aServer(t)
-	s := serving(t, logConn(t, server), "h1", source, Limits{Stall: 50 * time.Millisecond, Window: minWindow, Pulls: 1})
+	s := serving(t, logConn(t, server), source, Limits{Stall: 50 * time.Millisecond, Window: minWindow, Pulls: 1})
 	nc := logConn(t, server)
 	frames, err := nc.SubscribeSync(nc.NewInbox())
 	if err != nil {
@@ -345,7 +353,7 @@ func TestSoManyPullsAtOnce(t *testing.T) {
 	source, wants := filled(t, 100_000, 100_000, 100_000)
 	server := aServer(t)
 	const pulls = 2
-	s := serving(t, logConn(t, server), "h1", source, Limits{Pulls: pulls, Window: minWindow})
+	s := serving(t, logConn(t, server), source, Limits{Pulls: pulls, Window: minWindow})
 	p := asker(logConn(t, server), source)
 	begun, goOn := make(chan struct{}, pulls), make(chan struct{})
 	var all sync.WaitGroup
@@ -476,7 +484,7 @@ func TestADamagedCopyIsNotSent(t *testing.T) {
 			source, wants := filled(t, 10, 20, 30, 40, 50, 60, 70)
 			source.rot(t, byte(table), wants[4].Key)
 			server := aServer(t)
-			serving(t, logConn(t, server), "h1", source, Limits{})
+			serving(t, logConn(t, server), source, Limits{})
 			p := asker(logConn(t, server), source)
 			came, missed, err := pullAll(t.Context(), p, wants)
 			if err != nil || !slices.Equal(came, wholeOf(t, source, append(slices.Clone(wants[:4]), wants[5:]...))) {
