@@ -132,9 +132,12 @@ func TestDrillWipedBeyondTheLog(t *testing.T) {
 	c.fill("fill", documents, size)
 	w := startTraffic(c, quiet())
 	c.trimmed()
+	before, n := w.p99(w.began, time.Now())
+	t.Logf("p99 of %d requests before: %v", n, before)
 	h := c.Hosts[2]
 	c.must(h.Kill())
 	c.must(os.RemoveAll(h.Data))
+	w.awaitAcked(300) // by the others
 	began := time.Now()
 	c.must(h.Start())
 	var pulled uint64
@@ -144,6 +147,9 @@ func TestDrillWipedBeyondTheLog(t *testing.T) {
 	last := c.healed(h)
 	took := time.Since(began)
 	pulled += last.Counters.BytesPulled
+	during, n := w.p99(began, time.Now())
+	t.Logf("p99 of %d requests while it heals: %v, %.2f times as before; %.1f MB/s", n, during,
+		float64(during)/float64(before), float64(pulled)/took.Seconds()/1e6)
 	w.awaitAcked(100)
 	w.stop()
 	v := w.judge(c)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -53,6 +54,7 @@ type traffic struct {
 	mu      sync.Mutex
 	errors  []error
 	slow    []interval // requests that took long
+	took    []span     // all of them
 	adopted []*ledger  // documents of the drill's own
 }
 
@@ -60,6 +62,12 @@ type traffic struct {
 type interval struct {
 	from, to time.Time
 	what     string
+}
+
+// A span is how long a request took, and when it ended.
+type span struct {
+	ended time.Time
+	took  time.Duration
 }
 
 // slowRequest is what a request must take to be remembered.
@@ -148,11 +156,13 @@ func (w *traffic) fault(err error) {
 	w.errors = append(w.errors, fmt.Errorf("at %v: %w", time.Since(w.began).Round(time.Millisecond), err))
 }
 
-// timed notes a request that took long.
+// timed notes how long a request took.
 func (w *traffic) timed(began time.Time, format string, args ...any) {
-	if now := time.Now(); now.Sub(began) >= slowRequest {
-		w.mu.Lock()
-		defer w.mu.Unlock()
+	now := time.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.took = append(w.took, span{now, now.Sub(began)})
+	if now.Sub(began) >= slowRequest {
 		w.slow = append(w.slow, interval{began, now, fmt.Sprintf(format, args...)})
 	}
 }
@@ -324,6 +334,24 @@ func (w *traffic) awaitAcked(more int64) {
 			w.t.Fatalf("%d changes are acknowledged after %v, waiting for %d; %v", w.acked.Load(), patience, goal, w.faults())
 		}
 	}
+}
+
+// p99 is the time that 99 of 100 requests took at most, of those that ended in a span of
+// time, and how many these were.
+func (w *traffic) p99(from, to time.Time) (time.Duration, int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []time.Duration
+	for _, s := range w.took {
+		if s.ended.After(from) && !s.ended.After(to) {
+			all = append(all, s.took)
+		}
+	}
+	if len(all) == 0 {
+		return 0, 0
+	}
+	slices.Sort(all)
+	return all[len(all)*99/100], len(all)
 }
 
 // longest is the longest request that ended in a span of time: one that was under way
