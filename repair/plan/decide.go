@@ -135,7 +135,7 @@ func (c *council) votes(d *Doc) (n int) {
 func (c *council) sources(d *Doc) (hosts []string) {
 	for i := range c.members {
 		v := &c.members[i]
-		if v != c.me && v.Doc.same(d) && !(d.Live && c.doubted(v)) {
+		if v != c.me && v.Doc.same(d) && (!d.Live || !c.doubted(v)) {
 			hosts = append(hosts, v.Host)
 		}
 	}
@@ -167,18 +167,34 @@ func (c *council) follow(right *Doc, rule string) Decision {
 	case mine.Damaged != "":
 		d.Action, d.Verdict = Pull, Corruption
 	case mine.same(right):
-		return c.keep(d)
+		if d = c.keep(d); d.Action == Nothing && c.unvouched() {
+			return c.noneAsNew()
+		}
+		return d
 	case mine.Position.Less(right.Position) && c.me.behind(right.Position):
 		d.Verdict, d.Rule = Lag, lagHere
 		return d
 	case mine.Absent():
 		return c.fetch(d)
-	case mine.Position.Less(right.Position) && continues(right, mine):
+	case mine.Position.Less(right.Position) && (c.me.Heals || continues(right, mine)):
 		d.Action, d.Verdict = Pull, Missing
 	default:
 		d.Action, d.Verdict = Pull, Divergence
 	}
 	return c.replace(d)
+}
+
+// unvouched: the copy here is that of a member that heals, and another member has one
+// that is damaged and may be newer.
+func (c *council) unvouched() bool {
+	mine := &c.me.Doc
+	if !c.me.Heals || c.votes(mine) > 0 {
+		return false
+	}
+	return slices.ContainsFunc(c.members, func(v View) bool {
+		d := &v.Doc
+		return d.Damaged != "" && (d.Position.IsZero() || mine.Position.Less(d.Position))
+	})
 }
 
 // replace takes the right copy in the place of the one here. A tombstone that has been
@@ -259,10 +275,11 @@ func (c *council) withoutAny() Decision {
 	mine := &c.me.Doc
 	d := Decision{Action: Nothing, Verdict: Same, Rule: equalCopies}
 	damaged := slices.ContainsFunc(c.members, func(v View) bool { return v.Doc.Damaged != "" })
+	absent := slices.ContainsFunc(c.members, func(v View) bool { return v.Unknown == "" && !v.Heals && v.Doc.Absent() })
 	switch {
-	case mine.Damaged == "" && damaged:
+	case mine.Damaged == "" && damaged && absent: // this one is absent, or heals and another one is
 		d.Verdict, d.Rule = Theirs, damagedThere
-	case mine.Damaged == "":
+	case !damaged:
 	case c.nowhereElse():
 		d.Action, d.Verdict, d.Rule, d.Over = Drop, Corruption, nowhereElse, &mine.Digest
 	default:
@@ -285,7 +302,7 @@ func (c *council) nowhereElse() bool {
 	return 2*(len(c.members)-1) > len(c.members)
 }
 
-// noneAsNew: the sound copies are all older than the damaged one here.
+// noneAsNew: the sound copies are all older than a damaged one, or may be.
 func (c *council) noneAsNew() Decision {
 	return Decision{Action: Undecided, Verdict: Corruption, Rule: noneAsNew, Asks: c.lacking(c.me.Doc.Position)}
 }

@@ -13,7 +13,7 @@ import (
 	"trireme/internal/position"
 )
 
-// A plan is a file, described in docs/formats.md: JSON, of a format and version of its
+// A plan is a file, described in repair/DESIGN.md: JSON, of a format and version of its
 // own.
 const (
 	fileFormat  = "trireme-repair-plan"

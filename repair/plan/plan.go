@@ -11,7 +11,7 @@ import (
 )
 
 // A Plan is what one host would do to its store, and what it was made from. As JSON it
-// is a file for people and for [Parse]; docs/formats.md describes it.
+// is a file for people and for [Parse]; repair/DESIGN.md describes it.
 type Plan struct {
 	Host         string // whose store it changes
 	Layout       uint64 // version of the layout in force

@@ -20,7 +20,7 @@ const (
 	winsAlone    = "it is the newest copy that passes its own check"
 	noMajority   = "copies contradict each other, and no copy is held by more than half of the members"
 	noGood       = "no member has a copy that passes its own check"
-	noneAsNew    = "the copy here fails its own check, and no member has one that passes and is as new"
+	noneAsNew    = "a damaged copy is newer than those that pass their own check, or may be"
 	nowhereElse  = "the copy here fails its own check, and every other member has applied as much and has nothing of the document"
 	nothingKnown = "nothing is known of this member's copy"
 )
