@@ -14,6 +14,7 @@ import (
 	"trireme/internal/contract"
 	"trireme/internal/digest"
 	"trireme/internal/layout"
+	"trireme/internal/position"
 	"trireme/repair/plan"
 )
 
@@ -32,7 +33,8 @@ func (f *servedStore) old(t *testing.T) {
 	for _, s := range f.layout.Load().Stripes {
 		w := f.writer(t, s.Name)
 		w.seq = 123_456_789_012
-		if err := w.r.Adopt(buckets.Applied{Seq: w.seq, Chain: w.chain, Epoch: w.epoch, Time: 1_795_353_670_250, Horizon: w.at()}); err != nil {
+		horizon := position.Position{Birth: s.Birth, Seq: w.seq - 1}
+		if err := w.r.Adopt(buckets.Applied{Seq: w.seq, Chain: w.chain, Epoch: w.epoch, Time: 1_795_353_670_250, Horizon: horizon}); err != nil {
 			t.Fatal(err)
 		}
 		w.batch(t, create(keysIn(*f.layout.Load(), s.Name, 1)[0], 100))
