@@ -89,6 +89,9 @@ type simMember struct {
 	r     *Repairer
 	peers *simPeers
 
+	over     Peers  // in the place of peers, which ask without NATS
+	realDisk string // a directory, in the place of fs
+
 	pauses []time.Duration // of the repairer; short ones when nil
 
 	applying sync.Mutex // held by whoever feeds
@@ -102,7 +105,11 @@ type simMember struct {
 
 func (m *simMember) open() {
 	m.sim.t.Helper()
-	store, err := buckets.Open("store", buckets.Options{FS: m.fs, CacheBytes: 1 << 20, MergedBytes: -1, MemTableBytes: 1 << 20})
+	dir, o := "store", buckets.Options{FS: m.fs, CacheBytes: 1 << 20, MergedBytes: -1, MemTableBytes: 1 << 20}
+	if m.realDisk != "" {
+		dir, o = m.realDisk, buckets.Options{}
+	}
+	store, err := buckets.Open(dir, o)
 	if err != nil {
 		m.sim.t.Fatal(err)
 	}
@@ -170,6 +177,9 @@ func (m *simMember) start(c Config) *Repairer {
 			m.events = append(m.events, e)
 		},
 		pauses: m.pauses,
+	}
+	if m.over != nil {
+		m.r.Peers = m.over
 	}
 	if m.pauses == nil {
 		m.r.pauses = []time.Duration{time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond}
