@@ -76,8 +76,7 @@ func (r *request) rerun() {
 
 // unmended tells what is damaged, and why it stays so.
 func unmended(damaged, failed error) error {
-	var e *contract.Error
-	if errors.As(damaged, &e) {
+	if e, ok := errors.AsType[*contract.Error](damaged); ok {
 		return contract.Errorf(contract.Damaged, "%s; not mended: %v", e.Message, failed)
 	}
 	return contract.Errorf(contract.Damaged, "%v; not mended: %v", damaged, failed)
