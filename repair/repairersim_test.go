@@ -247,9 +247,13 @@ func (m *simMember) Layout() (layout.Layout, string) { return m.sim.layout, m.si
 
 // Stripes are this member's.
 func (m *simMember) Stripes() []Stripe {
+	sick := m.sickness()
+	if len(m.store.Incomplete(rangesOfPartitions(m.sim.layout.Partitions))) > 0 && sick == "" {
+		sick = "it has lost rows"
+	}
 	return []Stripe{{
 		Name: simStripe, Members: m.sim.layout.Stripes[0].Hosts, Partitions: m.sim.layout.Partitions,
-		Replica: m.replica(), Sick: m.sickness(),
+		Replica: m.replica(), Sick: sick,
 	}}
 }
 
