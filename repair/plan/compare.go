@@ -90,7 +90,8 @@ func compareFirst(m, t []Doc) int {
 //
 // Comparing the other way round gives the mirror image: [Missing] against [Theirs],
 // and [Same], [Lag] and [Divergence] on both sides. [Gone] and [Corruption] say what is
-// wrong here, whatever is wrong there.
+// wrong here, whatever is wrong there. A side that heals is [Missing] what the other one has
+// damaged, unless it knows that it has as much: [Decide] says who else may have it.
 func Document(mine, theirs Side, m, t Doc) Finding {
 	if m.Key == (contract.Key{}) {
 		m.Key = t.Key
@@ -100,6 +101,8 @@ func Document(mine, theirs Side, m, t Doc) Finding {
 	switch {
 	case m.Damaged != "":
 		f.Verdict, f.Rule = Corruption, damagedHere
+	case t.Damaged != "" && mine.Heals && (t.Position.IsZero() || m.Position.Less(t.Position) || m.Position == t.Position && m.Digest != t.Digest):
+		f.Verdict, f.Rule = Missing, damagedSource
 	case t.Damaged != "":
 		f.Verdict, f.Rule = Theirs, damagedThere
 	case m.Position == t.Position && (m.Absent() || m.Digest == t.Digest):

@@ -157,7 +157,12 @@ func TestVerdictsOfAMemberThatHeals(t *testing.T) {
 		{"a tombstone that was not", "4/0 heals", "9/2", "3 dead", "", Theirs},
 		{"same position, other digest", "4/0 heals", "9/0", "3", "3 other", Divergence},
 		{"damaged", "4/0 heals", "9/0", "3 torn", "3", Corruption},
-		{"damaged there", "4/0 heals", "9/0", "3", "3 torn", Theirs},
+		{"damaged there, with the same state", "4/0 heals", "9/0", "3", "3 torn", Theirs},
+		{"damaged there, and older", "4/0 heals", "9/0", "3", "2 torn", Theirs},
+		{"damaged there, and newer", "4/0 heals", "9/0", "3", "5 torn", Missing},
+		{"damaged there, with another state", "4/0 heals", "9/0", "3", "3 other torn", Missing},
+		{"damaged there, who knows how", "4/0 heals", "9/0", "3", "unreadable", Missing},
+		{"damaged there, and nothing here", "0/0 heals", "9/0", "", "5 torn", Missing},
 	} {
 		if f := Document(side("h1", c.mine), side("h2", c.theirs), doc(c.m), doc(c.t)); f.Verdict != c.want {
 			t.Errorf("%s: %v (%s), want %v", c.what, f.Verdict, f.Rule, c.want)

@@ -97,11 +97,10 @@ func (s *sim) equalise(m *simMember, b layout.Bucket, at *simMoment) bool {
 		k := keyNamed(f.Mine.Key)
 		switch row := &at.rows[k]; {
 		case f.Verdict == Lag, f.Verdict == Gone && s.off[healingDropsWhatIsGone]:
-		case f.Verdict == Theirs && (row.sound() || s.off[healingWaitsForWholeCopies]):
+		case f.Verdict == Theirs && row.sound(), !row.sound() && s.off[healingWaitsForWholeCopies]:
 		default:
-			equal = false
-			if s.healCase(m, k) {
-				equal = true
+			if !s.healCase(m, k) {
+				equal = false
 			}
 		}
 	}
