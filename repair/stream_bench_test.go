@@ -16,7 +16,7 @@ import (
 )
 
 // twoServers are one cluster on loopback, one for each side of a pull.
-func twoServers(b *testing.B) (from, to *embedded.Server) {
+func twoServers(b testing.TB) (from, to *embedded.Server) {
 	b.Helper()
 	var routes []string
 	for range 2 {

@@ -504,3 +504,44 @@ func TestADamagedCopyIsNotSent(t *testing.T) {
 		})
 	}
 }
+
+// TestAHostEndsInTheMiddle: it is another machine, as far as NATS is concerned.
+func TestAHostEndsInTheMiddle(t *testing.T) {
+	sizes := make([]int, 40)
+	for i := range sizes {
+		sizes[i] = 100_000
+	}
+	source, wants := filled(t, sizes...)
+	from, to := twoServers(t)
+	for _, s := range []*embedded.Server{from, to} {
+		if err := s.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+	}
+	s := &Server{Conn: logConn(t, from), Host: "h1", Source: source, Limits: Limits{Window: minWindow, Stall: 300 * time.Millisecond}}
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p := asker(logConn(t, to), source)
+	reached(t, "answered", func() error { _, err := p.Roots(t.Context(), "h1"); return err })
+	p.Stall = 300 * time.Millisecond
+	n := 0
+	_, err := p.Documents(t.Context(), "h1", "s2", wants, func(*Pulled) error {
+		if n++; n == 2 {
+			s.Conn.Close() // what it says last is not sent any more
+			return from.Close()
+		}
+		return nil
+	})
+	if !errors.Is(err, ErrUnreachable) || n < 2 || n >= len(wants) {
+		t.Errorf("after %d documents: %v", n, err)
+	}
+	if _, err := p.Roots(t.Context(), "h1"); !errors.Is(err, ErrUnreachable) {
+		t.Errorf("the host that has ended: %v", err)
+	}
+	idle(t, s)
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
