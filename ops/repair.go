@@ -56,8 +56,8 @@ type Throttle struct {
 	Tranquility *float64 `json:"tranquility,omitempty"`      // rest after each piece of work, in multiples of what it took
 }
 
-// ApplyProgress is how far a plan is done, and ApplyResult what became of it.
-type (
-	ApplyProgress = repair.ApplyProgress
-	ApplyResult   = repair.ApplyResult
-)
+// ApplyProgress is how far a plan is done.
+type ApplyProgress = repair.ApplyProgress
+
+// ApplyResult tells what became of a plan.
+type ApplyResult = repair.ApplyResult

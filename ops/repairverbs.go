@@ -6,8 +6,10 @@ import (
 	"strings"
 	"time"
 
+	"trireme/internal/digest"
 	"trireme/internal/layout"
 	"trireme/repair"
+	"trireme/repair/plan"
 )
 
 // The bodies of requests about repair, and of answers.
@@ -165,11 +167,7 @@ func (c *Control) plan(_ context.Context, body []byte) (any, error) {
 		return nil, err
 	}
 	return answered(c.jobs.begin(JobPlan, s, func(ctx context.Context, _ func(any)) (any, error) {
-		p, err := c.Repair.Plan(ctx, s)
-		if err != nil {
-			return nil, err
-		}
-		return encodePlan(p)
+		return answered(c.Repair.Plan(ctx, s))
 	}))
 }
 
@@ -178,14 +176,14 @@ func (c *Control) apply(_ context.Context, body []byte) (any, error) {
 	if err := parse(body, &r); err != nil {
 		return nil, err
 	}
-	p, err := parsePlan(r.Plan)
+	p, err := plan.Parse(r.Plan)
 	if err != nil {
 		return nil, malformed("the plan is not one: %v", err)
 	}
 	if p.Host != c.Host {
 		return nil, &Refusal{Code: CodeRefused, Text: "the plan is for host " + p.Host + ", this is " + c.Host, Hint: "a plan changes the store of one host: send it there"}
 	}
-	about := appliedPlan{planDigest(r.Plan), len(p.Ops)}
+	about := appliedPlan{digest.Of(r.Plan).String(), len(p.Ops)}
 	return answered(c.jobs.begin(JobApply, about, func(ctx context.Context, progress func(any)) (any, error) {
 		return answered(c.Repair.Apply(ctx, p, func(at ApplyProgress) { progress(at) }))
 	}))

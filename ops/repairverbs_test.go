@@ -79,7 +79,7 @@ func (r *repairer) Scrub(ctx context.Context, s repair.Scope, progress func(repa
 }
 
 func (r *repairer) Plan(ctx context.Context, s repair.Scope) (plan.Plan, error) {
-	return plan.Plan{Host: "h1", Layout: 1, LayoutDigest: "c0ffee"}, r.long(ctx, "plan %s", scopeText(s))
+	return plan.Plan{Host: "h1", Layout: 1, LayoutDigest: layout.Single("h1").Digest()}, r.long(ctx, "plan %s", scopeText(s))
 }
 
 func (r *repairer) Apply(ctx context.Context, p plan.Plan, progress func(ApplyProgress)) (ApplyResult, error) {
@@ -325,7 +325,7 @@ func TestRepairVerbsRefuseWhatIsMalformed(t *testing.T) {
 		text, _ := json.Marshal(rebuildRequest{&p})
 		return string(text)
 	}
-	elsewhere, err := encodePlan(plan.Plan{Host: "h2"})
+	elsewhere, err := json.Marshal(plan.Plan{Host: "h2", Layout: 1, LayoutDigest: layout.Single("h2").Digest()})
 	if err != nil {
 		t.Fatal(err)
 	}

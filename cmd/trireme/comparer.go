@@ -32,6 +32,11 @@ func (a *app) comparer(cmd *cobra.Command) (*comparer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(r.cluster.first.Hosts) < 2 {
+		r.watch.close()
+		alone := fmt.Errorf("host %s stands alone: there is no other copy to compare with", r.cluster.first.Host)
+		return nil, hint(&failure{exit: exitRefused, err: alone}, "`trireme scrub` has it re-read and check its disk")
+	}
 	c := &comparer{repairers: r}
 	if err := c.inForce(cmd.Context(), min(statusLimit, a.timeout)); err != nil {
 		r.watch.close()

@@ -194,17 +194,34 @@ func (v *explainView) print(w io.Writer) {
 	}
 	rows(w, lines)
 	fmt.Fprintln(w)
+	for _, line := range v.does() {
+		fmt.Fprintln(w, line)
+	}
+}
+
+// does says what is wrong with the copies, and what the members do; those that do the
+// same are told of together.
+func (v *explainView) does() (lines []string) {
+	hosts, order := map[string][]string{}, []string{}
 	for i := range v.Members {
 		m := &v.Members[i]
-		switch {
-		case m.Unknown != "":
-			fmt.Fprintf(w, "%s is not known: %s\n", m.Host, oneLine(m.Unknown, 200))
+		if m.Unknown != "" {
+			lines = append(lines, fmt.Sprintf("%s is not known: %s", m.Host, oneLine(m.Unknown, 200)))
 			continue
-		case m.Damage != "":
-			fmt.Fprintf(w, "%s is damaged: %s\n", m.Host, oneLine(m.Damage, 200))
 		}
-		fmt.Fprintf(w, "%s\n", m.does())
+		if m.Damage != "" {
+			lines = append(lines, fmt.Sprintf("%s is damaged: %s", m.Host, oneLine(m.Damage, 200)))
+		}
+		does := m.does()
+		if hosts[does] == nil {
+			order = append(order, does)
+		}
+		hosts[does] = append(hosts[does], m.Host)
 	}
+	for _, does := range order {
+		lines = append(lines, strings.Join(hosts[does], ", ")+" "+does)
+	}
+	return lines
 }
 
 // row is a copy in a line. A digest is long enough there to tell two apart.
@@ -232,15 +249,18 @@ func (m *copyView) row() []string {
 func (m *copyView) does() string {
 	switch m.Action {
 	case "heal":
-		return fmt.Sprintf("%s heals (%s): %s", m.Host, oneLine(m.Sick, 100), m.Rule)
+		return fmt.Sprintf("(sick: %s): %s", oneLine(m.Sick, 100), m.Rule)
 	case "pull":
-		return fmt.Sprintf("%s pulls it from %s (%s): %s", m.Host, strings.Join(m.From, " or "), m.Verdict, m.Rule)
+		return fmt.Sprintf("(%s): to be pulled from %s: %s", m.Verdict, strings.Join(m.From, " or "), m.Rule)
 	case "drop":
-		return fmt.Sprintf("%s drops it (%s): %s", m.Host, m.Verdict, m.Rule)
+		return fmt.Sprintf("(%s): to be dropped: %s", m.Verdict, m.Rule)
 	case "undecided":
-		return fmt.Sprintf("%s cannot tell (%s): %s%s", m.Host, m.Verdict, m.Rule, orText("; it might be known by ", strings.Join(m.Asks, ", ")))
+		return fmt.Sprintf("(%s): undecided: %s%s", m.Verdict, m.Rule, orText("; it might be known by ", strings.Join(m.Asks, ", ")))
 	case "wait":
-		return fmt.Sprintf("%s waits for the log: %s", m.Host, m.Rule)
+		return "(lag): the log brings it: " + m.Rule
 	}
-	return fmt.Sprintf("%s keeps what it has: %s", m.Host, m.Rule)
+	if m.Copy == "absent" {
+		return "(same): nothing is there: " + m.Rule
+	}
+	return "(same): stays: " + m.Rule
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -106,7 +105,7 @@ func (r *repairers) look(ctx context.Context, host string) error {
 	case len(r.away) > 0:
 		return &failure{exit: exitUnreachable, hint: "`trireme status` tells why", err: fmt.Errorf("%s", r.away[0].Error)}
 	}
-	return &failure{exit: exitUnreachable, hint: "`trireme status` lists the hosts", err: fmt.Errorf("host %s is not in the layout of %s", host, c.first.Host)}
+	return &failure{exit: exitUnreachable, hint: "`trireme status` lists the hosts", err: fmt.Errorf("host %s is not in the layout", host)}
 }
 
 // each does something at every host at once, and gives the errors in the order of the
@@ -150,13 +149,4 @@ func (r *repairers) alone(errs []error) error {
 		return told(errs[0])
 	}
 	return nil
-}
-
-// names are those of the hosts that are meant and answer.
-func (r *repairers) names() string {
-	names := make([]string, 0, len(r.hosts))
-	for _, h := range r.hosts {
-		names = append(names, h.Host)
-	}
-	return strings.Join(names, ", ")
 }

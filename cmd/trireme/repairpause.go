@@ -30,9 +30,12 @@ a pause: what it kept from being repaired is found afterwards.`, ops.MaxPause),
 			if err != nil || d <= 0 || d > ops.MaxPause {
 				return usage("DURATION %q: want more than 0 and up to %v, as in 30m or 12h", args[0], ops.MaxPause)
 			}
-			return a.steer(cmd, f.host, func(ctx context.Context, c ops.Client, host string) (string, error) {
-				until, err := c.Pause(ctx, host, d)
-				return "repair is paused until " + until.UTC().Format(time.RFC3339), err
+			return a.steer(cmd, f.host, func(ctx context.Context, c ops.Client, x *steeredHost) error {
+				until, err := c.Pause(ctx, x.Host, d)
+				if err == nil {
+					x.Until, x.State = &until, "repair is paused until "+until.UTC().Format(time.RFC3339)
+				}
+				return err
 			})
 		},
 	}
@@ -45,8 +48,9 @@ func (a *app) repairResumeCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "resume", Short: "End a pause", Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.steer(cmd, f.host, func(ctx context.Context, c ops.Client, host string) (string, error) {
-				return "repair is not paused", c.Resume(ctx, host)
+			return a.steer(cmd, f.host, func(ctx context.Context, c ops.Client, x *steeredHost) error {
+				x.State = "repair is not paused"
+				return c.Resume(ctx, x.Host)
 			})
 		},
 	}
@@ -85,8 +89,9 @@ Requests that wait for a damaged document are not slowed down.`,
 			if t.Rate == nil && t.Tranquility == nil {
 				return usage("%s: RATE is missing, or --tranquility", cmd.CommandPath())
 			}
-			return a.steer(cmd, f.host, func(ctx context.Context, c ops.Client, host string) (string, error) {
-				return throttleText(t), c.Throttle(ctx, host, t)
+			return a.steer(cmd, f.host, func(ctx context.Context, c ops.Client, x *steeredHost) error {
+				x.State = throttleText(t)
+				return c.Throttle(ctx, x.Host, t)
 			})
 		},
 	}
@@ -119,8 +124,9 @@ func parseRate(s string) (int64, error) {
 		return 0, nil
 	}
 	bad := usage("RATE %q: want a number of bytes a second, as in 20MB, or none", s)
-	digits := strings.TrimRight(strings.ToUpper(s), "KMGTIB")
-	unit := strings.TrimSuffix(strings.ToUpper(s[len(digits):]), "B")
+	upper := strings.ToUpper(s)
+	digits := strings.TrimRight(upper, "KMGTIB")
+	unit := strings.TrimSuffix(upper[len(digits):], "B")
 	shift := map[string]int{"": 0, "K": 10, "KI": 10, "M": 20, "MI": 20, "G": 30, "GI": 30, "T": 40, "TI": 40}
 	by, known := shift[unit]
 	n, err := strconv.ParseInt(digits, 10, 64)
@@ -138,11 +144,12 @@ type steeredView struct {
 
 type steeredHost struct {
 	hostOutcome
-	State string `json:"state"` // afterwards, in words; "" when it was not done
+	State string     `json:"state"`                  // afterwards, in words; "" when it was not done
+	Until *time.Time `json:"paused_until,omitempty"` // of a pause
 }
 
 // steer tells something to every host that is meant.
-func (a *app) steer(cmd *cobra.Command, host string, tell func(ctx context.Context, c ops.Client, host string) (string, error)) error {
+func (a *app) steer(cmd *cobra.Command, host string, tell func(ctx context.Context, c ops.Client, x *steeredHost) error) error {
 	r, err := a.repairers(cmd, host)
 	if err != nil {
 		return err
@@ -152,10 +159,11 @@ func (a *app) steer(cmd *cobra.Command, host string, tell func(ctx context.Conte
 	defer cancel()
 	v := steeredView{make([]steeredHost, len(r.hosts)), append([]awayHost{}, r.away...)}
 	errs := r.each(func(i int, h *hostStatus) error {
-		state, err := tell(ctx, r.Client, h.Host)
-		v.Hosts[i].hostOutcome = outcome(h.Host, err)
-		if err == nil {
-			v.Hosts[i].State = state
+		x := &v.Hosts[i]
+		x.Host = h.Host
+		err := tell(ctx, r.Client, x)
+		if x.hostOutcome = outcome(h.Host, err); err != nil {
+			x.State = ""
 		}
 		return err
 	})

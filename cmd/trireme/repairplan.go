@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -86,7 +85,7 @@ func (a *app) planned(r *repairers, all []jobOutcome, out string, yes bool) erro
 			continue
 		}
 		var err error
-		if x.plan, err = parsePlan(all[i].Result); err != nil {
+		if x.plan, err = plan.Parse(all[i].Result); err != nil {
 			return fmt.Errorf("read the plan of host %s: %w", x.Host, err)
 		}
 		x.Plan = all[i].Result
@@ -128,7 +127,11 @@ func (v *plansView) write(path string, yes bool) error {
 	if _, err := os.Lstat(path); err == nil && !yes {
 		return &failure{exit: exitRefused, err: fmt.Errorf("%s exists", path), hint: "--yes overwrites it"}
 	}
-	if err := layoutfile.WriteFile(path, append(slices.Clone([]byte(which[0].Plan)), '\n'), 0o644); err != nil {
+	text, err := indented(which[0].Plan)
+	if err == nil {
+		err = layoutfile.WriteFile(path, text, 0o644)
+	}
+	if err != nil {
 		return fmt.Errorf("write the plan: %w", err)
 	}
 	return nil
@@ -150,63 +153,17 @@ func (v plansView) print(w io.Writer) {
 	}
 }
 
-// maxOpLines bounds what is shown of a plan; its file has all.
-const maxOpLines = 50
+// maxPlanLines bounds what is shown of a plan; its file has all.
+const maxPlanLines = 100
 
 func printPlan(w io.Writer, p *plan.Plan) {
-	if len(p.Ops)+len(p.Undecided) == 0 {
-		fmt.Fprintf(w, "host %s has nothing to repair\n", p.Host)
-		return
-	}
-	pulls := 0
-	for i := range p.Ops {
-		if p.Ops[i].Kind == plan.Pull {
-			pulls++
-		}
-	}
-	fmt.Fprintf(w, "host %s would pull %d documents and drop %d; %d are undecided\n", p.Host, pulls, len(p.Ops)-pulls, len(p.Undecided))
-	lines := [][]string{{"DO", "STRIPE", "BUCKET", "SPACE", "KEY", "VERDICT", "HERE", "FROM", "RULE"}}
-	for i := range p.Ops {
-		if i == maxOpLines {
-			break
-		}
-		op := &p.Ops[i]
-		do, from := "drop", "-"
-		if op.Kind == plan.Pull {
-			do, from = "pull", strings.Join(op.From, " or ")+" at "+op.Right.Position.String()
-		}
-		lines = append(lines, []string{
-			do, op.Stripe, op.Bucket.String(), oneLine(op.Key.Space, 30), oneLine(op.Key.Key, 30), op.Verdict.String(), seenText(op.Here, op.Damaged), from, op.Rule,
-		})
-	}
-	if len(p.Ops) > 0 {
-		rows(w, lines)
-	}
-	if more := len(p.Ops) - maxOpLines; more > 0 {
-		fmt.Fprintf(w, "... and %d more\n", more)
-	}
-	for i, o := range p.Undecided {
-		if i == maxOpLines {
-			fmt.Fprintf(w, "... and %d more undecided\n", len(p.Undecided)-i)
-			break
-		}
-		fmt.Fprintf(w, "undecided: %s %s: %s%s\n", o.Key.Space, o.Key.Key, o.Rule, orText("; it might be known by ", strings.Join(o.Asks, ", ")))
+	lines := strings.SplitAfter(p.Describe(), "\n")
+	shown := lines[:min(len(lines), maxPlanLines)]
+	fmt.Fprint(w, strings.Join(shown, ""))
+	if more := len(lines) - len(shown); more > 0 {
+		fmt.Fprintf(w, "... and %d lines more: -o json and --out have all\n", more)
 	}
 }
-
-// seenText is a copy that is to be changed.
-func seenText(s plan.Seen, damaged bool) string {
-	text := "nothing"
-	if !s.Position.IsZero() {
-		text = "at " + s.Position.String()
-	}
-	if damaged {
-		text += ", damaged"
-	}
-	return text
-}
-
-func parsePlan(text []byte) (p plan.Plan, err error) { return p, json.Unmarshal(text, &p) }
 
 func (a *app) repairApplyCommand() *cobra.Command {
 	var yes bool
@@ -225,7 +182,7 @@ The exit code is 3 when some of it could not be done.`,
 			if err != nil {
 				return usage("%w", err)
 			}
-			p, err := parsePlan(text)
+			p, err := plan.Parse(text)
 			if err != nil {
 				return usage("%s is not a plan: %w", args[0], err)
 			}
@@ -262,7 +219,7 @@ func (a *app) applyPlan(cmd *cobra.Command, text []byte, p *plan.Plan, yes bool)
 	}
 	done, _ := read[ops.ApplyResult](&all[0])
 	err = a.result(viewOf(all, r), func(w io.Writer) {
-		fmt.Fprintf(w, "host %s pulled %d documents and dropped %d; %d were as they should be already\n", p.Host, done.Pulled, done.Dropped, done.Already)
+		fmt.Fprintf(w, "host %s pulled %s and dropped %d; %d were as they should be already\n", p.Host, many(done.Pulled, "document"), done.Dropped, done.Already)
 		printSkipped(w, p.Host, done.Skipped)
 	})
 	if err != nil {

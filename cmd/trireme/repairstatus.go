@@ -168,7 +168,7 @@ func (s *repairStatus) state(r *repair.Status) string {
 	case r.Paused != nil:
 		return "paused until " + r.Paused.UTC().Format("2006-01-02 15:04:05Z")
 	case len(r.Heals) > 0:
-		return fmt.Sprintf("heals %d stripes", len(r.Heals))
+		return "heals " + many(len(r.Heals), "stripe")
 	case r.Round.Running:
 		return "compares"
 	case r.Round.Next != nil:

@@ -223,7 +223,7 @@ func (e *evidence) summary() string {
 		if len(hosts) == 1 {
 			return "there is one host only, and nobody to compare it with"
 		}
-		return fmt.Sprintf("all copies of all documents are identical: %d stripes, %d buckets, on %d hosts", len(e.Stripes), buckets, len(hosts))
+		return fmt.Sprintf("all copies of all documents are identical: %s, %d buckets, on %d hosts", many(len(e.Stripes), "stripe"), buckets, len(hosts))
 	case verify.Fail:
 		docs := 0
 		for _, d := range e.Damaged {
@@ -231,10 +231,10 @@ func (e *evidence) summary() string {
 		}
 		var parts []string
 		if n := len(e.Differences) + e.More; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d differences between members", n))
+			parts = append(parts, many(n, "difference")+" between members")
 		}
 		if docs > 0 {
-			parts = append(parts, fmt.Sprintf("%d documents that are known to be damaged", docs))
+			parts = append(parts, many(docs, "document")+" known to be damaged")
 		}
 		return strings.Join(parts, ", ")
 	}
@@ -251,7 +251,7 @@ func (e *evidence) printIncomplete(w io.Writer) {
 		}
 	}
 	for _, d := range e.Damaged {
-		fmt.Fprintf(w, "\nhost %s knows of %d damaged documents and has not repaired them yet\n", d.Host, d.Documents)
+		fmt.Fprintf(w, "\nhost %s knows of %s that it has not repaired yet\n", d.Host, many(d.Documents, "damaged document"))
 	}
 }
 

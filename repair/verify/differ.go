@@ -24,11 +24,11 @@ type Difference struct {
 	Decisions []plan.Decision
 }
 
-// Right are the members whose copy stays, and Wrong those whose copy has to change. The
-// others have not been asked, or nobody can tell.
+// Right are the members whose copy stays. Those that are neither right nor wrong have not
+// been asked, or nobody can tell.
 func (d *Difference) Right() []string { return d.hosts(plan.Nothing) }
 
-// Wrong: see [Difference.Right].
+// Wrong are the members whose copy has to change.
 func (d *Difference) Wrong() []string { return d.hosts(plan.Pull, plan.Drop) }
 
 func (d *Difference) hosts(does ...plan.Action) (hosts []string) {

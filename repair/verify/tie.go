@@ -53,7 +53,8 @@ func (t *tied) tie(a, b int) {
 	}
 }
 
-// apart tells whether the member is not among the most that were found equal.
+// apart tells whether the member is not among the most that were found equal. One that
+// has nobody to be equal to is not.
 func (t *tied) apart(m, members int) bool {
 	var size [MaxMembers]int
 	most := t.group[0]
@@ -65,7 +66,7 @@ func (t *tied) apart(m, members int) bool {
 			most = t.group[o]
 		}
 	}
-	return t.group[m] != most
+	return t.group[m] != most || size[most] == 1 && members > 1
 }
 
 // note keeps what a member has told, and ties it to those that have told the same.

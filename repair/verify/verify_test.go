@@ -50,7 +50,7 @@ func TestVerdicts(t *testing.T) {
 		{"one is sick", 3, func(w *world) { w.sick["h2"] = "wiped" }, "INCOMPLETE; h2: wiped"},
 		{
 			"two are down", 3, func(w *world) { w.down["h2"], w.down["h3"] = "away", "gone" },
-			"INCOMPLETE; h2: away; h3: gone",
+			"INCOMPLETE; h1: there is no other member to compare it with; h2: away; h3: gone",
 		},
 		{
 			"one lags and never catches up", 3, func(w *world) { w.append(w.keys[0]); w.apply("h1", 1); w.apply("h2", 1) },
