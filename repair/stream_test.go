@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -252,8 +253,8 @@ func TestAStreamEnds(t *testing.T) {
 	}{
 		{
 			"the visitor fails", wirePatience, func(context.CancelFunc, *Server, *embedded.Server, *nats.Conn) error { return errVisit },
-			func(err error) bool { return err == errVisit },
-		}, //nolint:errorlint // as it is
+			func(err error) bool { return errors.Is(err, errVisit) },
+		},
 		{
 			"the caller gives up", wirePatience, func(cancel context.CancelFunc, _ *Server, _ *embedded.Server, _ *nats.Conn) error {
 				cancel()
@@ -544,4 +545,43 @@ func TestAHostEndsInTheMiddle(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestMoreThanOneRequestMayHold has many names, and long ones.
+func TestMoreThanOneRequestMayHold(t *testing.T) {
+	source, server, p := pairOf(t, Limits{})
+	for name, c := range map[string]struct {
+		wants []Want
+		least uint64 // requests
+	}{
+		"many":      {absentOnes(*source.layout.Load(), maxKeys+10, ""), 2},
+		"long ones": {absentOnes(*source.layout.Load(), 100, strings.Repeat("\x01", 1000)), 2},
+		"few":       {absentOnes(*source.layout.Load(), 10, ""), 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := server.Stats().Pulled
+			came, missed, err := pullAll(t.Context(), p, c.wants)
+			if err != nil || len(came) > 0 || len(missed) != len(c.wants) {
+				t.Errorf("%d came and %d not: %v", len(came), len(missed), err)
+			}
+			for i, m := range missed {
+				if m.Want != c.wants[i] || m.Damaged != "" {
+					t.Fatalf("missed %v, want %v", m, c.wants[i])
+				}
+			}
+			if n := server.Stats().Pulled - before; n < c.least || n > c.least+2 {
+				t.Errorf("%d requests for %d documents", n, len(c.wants))
+			}
+		})
+	}
+}
+
+func absentOnes(l layout.Layout, n int, long string) (wants []Want) {
+	for i := 0; len(wants) < n; i++ {
+		k := contract.Key{Space: "nobody" + long, Key: fmt.Sprintf("%s%d", long, i)}
+		if s, _ := l.StripeOf(bucketOf(k)); s.Name == "s2" {
+			wants = append(wants, Want{Key: k})
+		}
+	}
+	return wants
 }
