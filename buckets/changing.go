@@ -54,6 +54,7 @@ type localCopy struct {
 	state   document.State
 	digest  digest.Digest // zero when there is no state, or none that can be read
 	unread  bool          // there is or was a state that cannot be read
+	lost    bool          // it lacks changes, so there may have been another state
 	damaged error         // [ErrDamaged]: why it does not count
 	kept    bool          // its digest is what the bucket's kept sum has of it
 }
@@ -145,8 +146,8 @@ func (c *changing) begin(p *place, l *localCopy) *bucketChange {
 		c.buckets[p.bucket] = b
 	}
 	b.gone[p.key] = struct{}{}
-	b.unknown = b.unknown || l.unread || !l.kept
-	b.replaced = b.replaced || l.unread || !l.digest.IsZero()
+	b.unknown = b.unknown || l.unread || l.lost || !l.kept
+	b.replaced = b.replaced || l.unread || l.lost || !l.digest.IsZero()
 	b.before.Digest = b.before.Digest.Add(l.digest)
 	return b
 }

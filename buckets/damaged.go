@@ -80,8 +80,8 @@ func (d *damages) list() []Damage {
 }
 
 // notice notes damage that something other than a record has met, and tells it once.
-func (s *Store) notice(k contract.Key, since position.Position, err error) {
-	if s.damages.note(k, since, err) {
+func (s *Store) notice(k contract.Key, err error) {
+	if s.damages.note(k, position.Position{}, err) {
 		s.opts.Events(Event{Kind: RowDamaged, Key: k, Err: err})
 	}
 }
@@ -89,7 +89,7 @@ func (s *Store) notice(k contract.Key, since position.Position, err error) {
 // told turns damage, which it notes, into the refusal that a client is told.
 func (s *Store) told(k contract.Key, err error) error {
 	if errors.Is(err, ErrDamaged) {
-		s.notice(k, position.Position{}, err)
+		s.notice(k, err)
 	}
 	return refusal(err)
 }

@@ -54,7 +54,7 @@ func (s *Store) sumBucket(r pebble.Reader, b layout.Bucket, but map[contract.Key
 		if _, without := but[k]; err == nil && !without {
 			sum.add(key, content)
 		}
-		return nil //nolint:nilerr // what is under no document's key is none
+		return nil // what is under no document's key is none
 	})
 	return sum, err
 }

@@ -187,7 +187,7 @@ func parseMarks(b []byte) (*markSet, error) {
 	if lines[0] != marksTitle || len(lines) < 2 {
 		return nil, fmt.Errorf("want %q: %w", marksTitle, ErrDamaged)
 	}
-	for _, word := range strings.Fields(strings.TrimPrefix(lines[1], "buckets")) {
+	for word := range strings.FieldsSeq(strings.TrimPrefix(lines[1], "buckets")) {
 		first, last, _ := strings.Cut(word, "-")
 		f, err1 := strconv.ParseUint(first, 10, 16)
 		l, err2 := strconv.ParseUint(last, 10, 16)

@@ -135,7 +135,7 @@ func (s *Store) openTable(ctx context.Context, number uint64) (inspector, error)
 	return in, nil
 }
 
-func (in *inspector) close() { _ = in.Reader.Close() } // it was only read
+func (in *inspector) close() { _ = in.Close() } // it was only read
 
 // whole makes all of the table a gap when the file cannot be opened.
 func (in *inspector) whole(t sst) *flaw {
@@ -195,13 +195,13 @@ func (in *inspector) forward(ctx context.Context, t sst, pace func(int) error) (
 func (in *inspector) backward(ctx context.Context, t sst, pace func(int) error) (to []byte, err error) {
 	it, why := in.NewIter(sstable.NoTransforms, t.from, t.to, sstable.AssertNoBlobHandles)
 	if why != nil {
-		return t.to, nil //nolint:nilerr // the whole table is cut out
+		return t.to, nil // the whole table is cut out
 	}
 	defer it.Close()
 	to = t.to
 	for kv := it.SeekLT(t.to, 0); kv != nil; kv = it.Prev() {
 		if _, _, why := kv.Value(nil); why != nil {
-			return to, nil //nolint:nilerr // up to before the row read last
+			return to, nil // up to before the row read last
 		}
 		to = append(to[:0:0], kv.K.UserKey...)
 		if err := in.pause(ctx, pace); err != nil {

@@ -24,7 +24,7 @@ func (s *Store) Renew(stripe string, birth uint32) (*Replica, error) {
 	}
 	r = &Replica{stripe: stripe}
 	key := r.key()
-	row := appendRow(nil, key, Applied{}.append(nil, birth))
+	row := appendRow(nil, key, Applied{}.encode(birth))
 	if err := s.db.Set(key, row[len(key):], pebble.Sync); err != nil {
 		return nil, fmt.Errorf("renew replica of stripe %s: %w", stripe, err)
 	}

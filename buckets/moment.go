@@ -33,8 +33,6 @@ type DocState struct {
 	Damaged string
 }
 
-var errNotBuilt = errors.New("not built yet")
-
 // A Moment is the store as it stood when the replica stood at one position of
 // its log. Everything read from one Moment fits together. It holds up the
 // reclaiming of disk space, so it should live for minutes at most. Close it
@@ -160,7 +158,7 @@ func (m *Moment) Document(k contract.Key) (DocState, error) {
 	case errors.Is(err, ErrAbsent):
 		return d, nil
 	case errors.Is(err, ErrDamaged):
-		m.replica.store.notice(k, position.Position{}, err)
+		m.replica.store.notice(k, err)
 		d.Damaged = err.Error()
 		return d, nil
 	}
@@ -182,7 +180,7 @@ func (m *Moment) Image(k contract.Key) (*Image, error) {
 	p := placeOf(k)
 	_, im, err := m.whole(&p, true)
 	if errors.Is(err, ErrDamaged) {
-		m.replica.store.notice(k, position.Position{}, err)
+		m.replica.store.notice(k, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("image of document %q in space %q: %w", k.Key, k.Space, err)
@@ -197,7 +195,7 @@ func (m *Moment) Image(k contract.Key) (*Image, error) {
 func (m *Moment) Images(b layout.Bucket, after contract.Key, visit func(k contract.Key, im *Image, damaged error) error) error {
 	w := walker{images: true, document: func(d *walked) error {
 		if d.err != nil {
-			m.replica.store.notice(d.key, position.Position{}, d.err)
+			m.replica.store.notice(d.key, d.err)
 		}
 		return visit(d.key, d.image, d.err)
 	}}

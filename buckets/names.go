@@ -10,7 +10,6 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"trireme/internal/contract"
-	"trireme/internal/position"
 )
 
 // A NamesResult says what [Store.CheckNames] has read and found.
@@ -104,7 +103,7 @@ func (l *listPage) row(snap pebble.Reader, key []byte, damaged error) error {
 		l.nobodys = append(l.nobodys, key)
 		return nil
 	case errors.Is(err, ErrAbsent), errors.Is(err, ErrDamaged):
-		l.store.notice(p.key, position.Position{}, fmt.Errorf("it is in a list of documents: %w: %w", err, ErrDamaged))
+		l.store.notice(p.key, fmt.Errorf("it is in a list of documents: %w: %w", err, ErrDamaged))
 		noted, _ := l.store.Damage(p.key)
 		l.Damaged = append(l.Damaged, noted)
 		return nil

@@ -167,9 +167,9 @@ func (r *Replica) complete(at *place, p *Put, local *localCopy) bool {
 	}
 	// The replica has passed a change that the copy does not have: it has missed or
 	// lost it.
-	lost := local.state.Position.Less(image.Position) && !r.position().Less(image.Position)
+	local.lost = local.state.Position.Less(image.Position) && !r.position().Less(image.Position)
 	needs := r.missed.until(at.key)
-	if lost || local.damaged != nil {
+	if local.lost || local.damaged != nil {
 		needs = r.missed.needs(at.key, r.position())
 	}
 	return !p.AsOf.Less(needs)
@@ -178,7 +178,7 @@ func (r *Replica) complete(at *place, p *Put, local *localCopy) bool {
 // judge reads a local copy whole, to know whether it may stay as it is.
 func (r *Replica) judge(at *place, local *localCopy) error {
 	if local.damaged != nil {
-		return nil
+		return nil //nolint:nilerr // it is known not to be whole
 	}
 	state, err := whole(r.store.db, at)
 	if err == nil {
@@ -242,7 +242,7 @@ func (r *Replica) Adopt(a Applied) error {
 		return fmt.Errorf("stripe %s: adopt horizon %v: %w", r.stripe, a.Horizon, err)
 	}
 	key := r.key()
-	row := appendRow(nil, key, a.append(nil, r.birth))
+	row := appendRow(nil, key, a.encode(r.birth))
 	if err := r.store.db.Set(key, row[len(key):], pebble.Sync); err != nil {
 		return fmt.Errorf("stripe %s: adopt record %d: %w", r.stripe, a.Seq, err)
 	}

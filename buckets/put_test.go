@@ -11,6 +11,7 @@ import (
 
 	"trireme/internal/contract"
 	"trireme/internal/digest"
+	"trireme/internal/record"
 )
 
 // twoStores have applied logs that differ in the text of one update: the copies
@@ -117,7 +118,7 @@ func TestTextAfterPut(t *testing.T) {
 		mine.merged.cache.Wait()
 		return doc.Patch
 	}
-	if get() != get() {
+	if text := get(); text != get() {
 		t.Fatal("the text is not kept")
 	}
 	reader, err := mine.view(testKey)
@@ -171,6 +172,37 @@ func TestPutAhead(t *testing.T) {
 	log.feed(t, mine)
 	if r.Skipped() != 0 {
 		t.Errorf("%d changes were skipped", r.Skipped())
+	}
+	sameStores(t, theirs, mine)
+}
+
+// TestBucketOfOneAhead: the log changes a document beside one that is ahead of it.
+func TestBucketOfOneAhead(t *testing.T) {
+	other := benchKey(0)
+	for i := 1; placeOf(other).bucket != putBucket; i++ {
+		other = benchKey(i)
+	}
+	log := newLog()
+	log.batch(initial(testKey, update(0, 1, `{}`)), initial(other, update(0, 1, `{}`)))
+	theirs, mine := openTemp(t, Options{}), openTemp(t, Options{})
+	r := log.feed(t, mine)
+	log.batch(patch(testKey, update(2, 2, `{}`)))
+	log.feed(t, mine)
+	log.batch(patch(testKey, update(3, 3, `{}`)))
+	log.batch(patch(other, update(2, 2, `{}`)))
+	log.feed(t, theirs)
+	if got := putOne(t, r, putOf(t, theirs, other)); got != Taken {
+		t.Fatal(got)
+	}
+	for range 2 {
+		next := r.Applied().Seq + 1
+		if err := r.Apply(next, log.bodies[next-1]); err != nil {
+			t.Fatal(err)
+		}
+		if at := mine.Bucket(putBucket).Position; at != pos(5) {
+			t.Errorf("the bucket is at %v", at)
+		}
+		verified(t, mine)
 	}
 	sameStores(t, theirs, mine)
 }
@@ -244,6 +276,100 @@ func TestSuspect(t *testing.T) {
 	}
 	if at := r.Suspect(testKey); at != pos(4) {
 		t.Errorf("suspect anew since %v", at)
+	}
+	if got := putOne(t, r, late); got != Older {
+		t.Errorf("a false alarm: %v", got)
+	}
+	log.batch()
+	log.feed(t, mine)
+	if at := r.Suspect(testKey); at != pos(5) {
+		t.Errorf("suspect after a false alarm since %v", at)
+	}
+}
+
+// TestMissedByASuspect: what the log brings between an image and its put is lost
+// on a copy that cannot follow, whatever its reason.
+func TestMissedByASuspect(t *testing.T) {
+	p := placeOf(testKey)
+	for name, c := range map[string]struct {
+		harm func(s *Store)
+		then record.Change
+	}{
+		"damaged": {
+			func(s *Store) { rewrite(t, s, p.state(), []byte("damaged")) },
+			patch(testKey, update(2, 2, `{"a":2}`)),
+		},
+		"lost, so refused": {
+			func(s *Store) {
+				for key := range documentRows(testKey, dump(t, s)) {
+					removeRow(t, s, key)
+				}
+			},
+			patch(testKey, update(2, 2, `{"a":2}`)),
+		},
+		"lost, so without effect": {
+			func(s *Store) {
+				for key := range documentRows(testKey, dump(t, s)) {
+					removeRow(t, s, key)
+				}
+			},
+			remove(testKey),
+		},
+	} {
+		log := newLog()
+		theirs, mine := openTemp(t, Options{}), openTemp(t, Options{HeadBytes: -1})
+		log.batch(initial(testKey, update(0, 1, `{}`)))
+		log.feed(t, theirs)
+		r := log.feed(t, mine)
+		c.harm(mine)
+		if at := r.Suspect(testKey); at != pos(2) {
+			t.Errorf("%s: suspect since %v", name, at)
+		}
+		image := putOf(t, theirs, testKey)
+		log.batch(c.then)
+		log.feed(t, mine)
+		log.feed(t, theirs)
+		if got := putOne(t, r, image); got != TooOld {
+			t.Errorf("%s: the image of before is %v", name, got)
+		}
+		if at := r.Suspect(testKey); at != pos(3) {
+			t.Errorf("%s: then suspect since %v", name, at)
+		}
+		if got := putOne(t, r, putOf(t, theirs, testKey)); got != Taken {
+			t.Errorf("%s: the image of after is %v", name, got)
+		}
+		sameStores(t, theirs, mine)
+	}
+}
+
+// TestMissedByTheOutvoted: a copy that differs refuses what the others do, and the
+// image that replaces it must have that. After a restart nobody knows what it was.
+func TestMissedByTheOutvoted(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		fs := vfs.NewMem()
+		theirs, mine := openTemp(t, Options{}), open(t, fs, Options{})
+		logs := map[*Store]*stripeLog{mine: newLog(), theirs: newLog()}
+		logs[mine].batch(initial(testKey, update(0, 1, `{}`)))
+		logs[theirs].batch(initial(testKey, update(0, 5, `{}`)))
+		logs[theirs].feed(t, theirs)
+		early := putOf(t, theirs, testKey)
+		for s, log := range logs {
+			log.batch(patch(testKey, update(6, 6, `{"a":6}`)))
+			log.feed(t, s)
+		}
+		if restart {
+			closed(t, mine)
+			mine = open(t, fs, Options{})
+		}
+		was := digestOf(t, mine, testKey)
+		early.Over = &was
+		if got := putOne(t, replicaOf(t, mine), early); got != TooOld {
+			t.Errorf("restart %v: the image of before is %v", restart, got)
+		}
+		if got := putOne(t, replicaOf(t, mine), putOf(t, theirs, testKey)); got != Taken {
+			t.Errorf("restart %v: the image of after is %v", restart, got)
+		}
+		closed(t, mine)
 	}
 }
 
@@ -353,6 +479,9 @@ func TestAdopt(t *testing.T) {
 	}
 	if err := r.Adopt(goal); err != nil {
 		t.Fatal(err)
+	}
+	if at := r.missed.until(testKey); at != pos(goal.Seq) {
+		t.Errorf("an image may be as old as %v", at)
 	}
 	if r.Durable() != goal.Seq || r.Applied() != goal {
 		t.Errorf("durable %d, applied %+v", r.Durable(), r.Applied())

@@ -152,7 +152,7 @@ func (s *Store) rewrite(ctx context.Context, t sst) error {
 	// has told which file it cannot read, so that file comes first.
 	defer s.sick.onNote(func() { cancel(errMoreSick) })()
 	err = s.db.Compact(ctx, key, after(key), false)
-	if pebble.IsCorruptionError(err) || errors.Is(err, context.Canceled) && context.Cause(ctx) == errMoreSick {
+	if pebble.IsCorruptionError(err) || errors.Is(err, context.Canceled) && errors.Is(context.Cause(ctx), errMoreSick) {
 		return nil
 	}
 	return err
@@ -412,7 +412,7 @@ func (s *Store) known(wounds []wound) (rows [][2][]byte) {
 	add([]byte{tableFormat}, []byte{formatVersion})
 	for _, r := range s.replicas {
 		if a := r.Applied(); a.Seq > 0 {
-			add(r.key(), a.append(nil, r.birth))
+			add(r.key(), a.encode(r.birth))
 		}
 	}
 	for _, w := range wounds {

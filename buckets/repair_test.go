@@ -90,7 +90,7 @@ func (p *patient) rare() {
 }
 
 // follow applies up to n records that the sick store has not yet.
-func (p *patient) follow(n int) *Replica {
+func (p *patient) follow(n int) {
 	r := p.replica()
 	for seq := r.Applied().Seq + 1; seq <= p.log.seq() && n > 0; seq++ {
 		n--
@@ -101,7 +101,6 @@ func (p *patient) follow(n int) *Replica {
 	if r.Applied().Seq == p.log.seq() {
 		p.compareSound()
 	}
-	return r
 }
 
 // compareSound compares the documents that need no repair. Both stores stand at

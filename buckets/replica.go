@@ -111,7 +111,7 @@ func (r *Replica) Apply(seq uint64, body []byte) error {
 		return fmt.Errorf("apply record %d of stripe %s: %w", seq, r.stripe, err)
 	}
 	key := r.key()
-	if err := errors.Join(t.putBuckets(), t.put(key, next.append(nil, r.birth)), t.batch.Commit(pebble.NoSync)); err != nil {
+	if err := errors.Join(t.putBuckets(), t.put(key, next.encode(r.birth)), t.batch.Commit(pebble.NoSync)); err != nil {
 		return fmt.Errorf("apply record %d of stripe %s: %w", seq, r.stripe, err)
 	}
 	r.store.digests.set(t.buckets)
@@ -154,8 +154,8 @@ func (r *Replica) applyRecord(t *tx, body []byte, now Applied, next *Applied) er
 
 func (r *Replica) key() []byte { return append([]byte{tableStripe}, r.stripe...) }
 
-func (a Applied) append(b []byte, birth uint32) []byte {
-	b = position.Position{Birth: birth, Seq: a.Seq}.AppendBinary(b)
+func (a Applied) encode(birth uint32) []byte {
+	b := position.Position{Birth: birth, Seq: a.Seq}.AppendBinary(nil)
 	b = append(b, a.Chain[:]...)
 	b = a.Epoch.AppendBinary(b)
 	b = binary.BigEndian.AppendUint64(b, uint64(a.Time))

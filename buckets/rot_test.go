@@ -102,20 +102,20 @@ func newRot(t *testing.T) *rot {
 }
 
 // feed applies the log up to a record.
-func (w *rot) feed(s *Store, upTo uint64) (*Replica, error) {
+func (w *rot) feed(s *Store, upTo uint64) error {
 	r, err := s.Replica("s1", birth)
 	if errors.Is(err, ErrLostReplica) {
 		r, err = s.Renew("s1", birth)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for seq := r.Applied().Seq + 1; seq <= upTo; seq++ {
 		if err := r.Apply(seq, w.log.bodies[seq-1]); err != nil {
-			return r, err
+			return err
 		}
 	}
-	return r, nil
+	return nil
 }
 
 // ask asks a store what clients may ask, for every document.
@@ -280,7 +280,7 @@ func (w *rot) flip(t *testing.T, seed uint64) (outcome string) {
 	var s *Store
 	if !reopen {
 		s = open(t, fs, opts)
-		if _, err := w.feed(s, w.seq); err != nil {
+		if err := w.feed(s, w.seq); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -309,7 +309,7 @@ func (w *rot) flip(t *testing.T, seed uint64) (outcome string) {
 			closed(t, s)
 		}
 	}()
-	if _, err := w.feed(s, w.seq); err != nil {
+	if err := w.feed(s, w.seq); err != nil {
 		t.Logf("feed: %v", err)
 	}
 	trusted(t, w.right, w.ask(s, w.seq), false)
@@ -324,11 +324,11 @@ func (w *rot) flip(t *testing.T, seed uint64) (outcome string) {
 	for _, l := range losses {
 		t.Logf("lost %q to %q of %s: %s; buckets %v", l.From, l.To, l.File, l.Why, len(l.Buckets))
 	}
-	if _, err := w.feed(s, w.seq); err != nil {
+	if err := w.feed(s, w.seq); err != nil {
 		t.Fatal(err)
 	}
 	trusted(t, w.right, w.ask(s, w.seq), false)
-	if _, err := w.feed(s, w.log.seq()); err != nil {
+	if err := w.feed(s, w.log.seq()); err != nil {
 		t.Fatal(err)
 	}
 	trusted(t, w.then, w.ask(s, w.log.seq()), false)
@@ -353,7 +353,7 @@ func (w *rot) flip(t *testing.T, seed uint64) (outcome string) {
 		t.Fatalf("open again: %v", err)
 	}
 	verified(t, s)
-	if _, err := w.feed(s, w.log.seq()); err != nil {
+	if err := w.feed(s, w.log.seq()); err != nil {
 		t.Fatal(err)
 	}
 	sameStores(t, s, w.later)

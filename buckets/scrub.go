@@ -9,7 +9,6 @@ import (
 
 	"trireme/internal/contract"
 	"trireme/internal/layout"
-	"trireme/internal/position"
 )
 
 // A CheckResult says what a check has read and found.
@@ -75,7 +74,7 @@ func (c *bucketCheck) document(snap pebble.Reader, d *walked) error {
 	}
 	if d.err != nil {
 		c.suspects = append(c.suspects, d.key)
-		return nil
+		return nil //nolint:nilerr // it is checked by itself afterwards
 	}
 	if _, known := c.replica.store.damages.of(d.key); known {
 		c.suspects = append(c.suspects, d.key) // whole now, it seems
@@ -111,7 +110,7 @@ func (c *bucketCheck) conclude() error {
 		_, err := whole(s.db, &p)
 		switch {
 		case errors.Is(err, ErrDamaged):
-			s.notice(k, position.Position{}, err)
+			s.notice(k, err)
 			noted, _ := s.Damage(k)
 			c.Damaged = append(c.Damaged, noted)
 		case err == nil || errors.Is(err, ErrAbsent):

@@ -140,6 +140,47 @@ func TestRowsOfNobody(t *testing.T) {
 	verified(t, s)
 }
 
+// TestGhosts: the head of a document is in memory while all its rows are gone.
+// Neither a put nor a check goes by it.
+func TestGhosts(t *testing.T) {
+	for _, what := range []string{"put", "put ahead", "check"} {
+		log := newLog()
+		log.batch(initial(testKey, update(0, 1, `{}`)), initial(names[0], update(0, 1, `{}`)))
+		theirs, s := openTemp(t, Options{}), openTemp(t, Options{})
+		log.feed(t, theirs)
+		r := log.feed(t, s)
+		for key := range documentRows(testKey, dump(t, s)) {
+			removeRow(t, s, key)
+		}
+		if _, _, err := s.Head(testKey); err != nil {
+			t.Fatalf("the head is not in memory: %v", err)
+		}
+		if what == "put ahead" {
+			log.batch(patch(testKey, update(2, 2, `{"a":2}`)))
+			log.feed(t, theirs)
+		}
+		if what == "check" {
+			if result, err := r.CheckBucket(putBucket); err != nil || result.Mended != 1 || result.Documents != 0 {
+				t.Errorf("check: %+v, %v", result, err)
+			}
+			verified(t, s)
+			if _, err := s.Get(testKey); code(err) != contract.NotFound {
+				t.Errorf("get: %v", err)
+			}
+			log.batch(patch(testKey, update(2, 2, `{"a":2}`)))
+			log.feed(t, theirs)
+			log.feed(t, s)
+			verified(t, s)
+		}
+		if got := putOne(t, r, putOf(t, theirs, testKey)); got != Taken {
+			t.Errorf("%s: %v", what, got)
+		}
+		verified(t, s)
+		log.feed(t, s)
+		sameStores(t, theirs, s)
+	}
+}
+
 // TestDamageIsNoticed by whoever meets it, and told once.
 func TestDamageIsNoticed(t *testing.T) {
 	k := names[0]

@@ -11,6 +11,8 @@ var ErrUnopenable = errors.New("document store cannot be opened")
 // newer format, missing rights and a full disk are errors of other types.
 type UnopenableError struct{ Err error }
 
-func (e *UnopenableError) Error() string        { return e.Err.Error() }
-func (e *UnopenableError) Unwrap() error        { return e.Err }
+func (e *UnopenableError) Error() string { return e.Err.Error() }
+func (e *UnopenableError) Unwrap() error { return e.Err }
+
+// Is tells that e is [ErrUnopenable].
 func (e *UnopenableError) Is(target error) bool { return target == ErrUnopenable }

@@ -247,7 +247,7 @@ func whole(r pebble.Reader, p *place) (DocState, error) {
 }
 
 // whole is the same with iterators that are open, and with the image if wanted.
-func (open *reader) whole(r pebble.Reader, p *place, images bool) (state DocState, im *Image, err error) {
+func (r *reader) whole(db pebble.Reader, p *place, images bool) (state DocState, im *Image, err error) {
 	state.Key = p.key
 	err = ErrAbsent
 	w := walker{
@@ -261,11 +261,11 @@ func (open *reader) whole(r pebble.Reader, p *place, images bool) (state DocStat
 			return nil
 		},
 	}
-	if broken := w.through(open, spanOf(p.common)); broken != nil {
+	if broken := w.through(r, spanOf(p.common)); broken != nil {
 		return state, nil, broken
 	}
 	if errors.Is(err, ErrAbsent) {
-		if named := absent(r, p); named != nil {
+		if named := absent(db, p); named != nil {
 			err = named
 		}
 	}

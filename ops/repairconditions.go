@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,8 +10,12 @@ import (
 	"trireme/repair"
 )
 
-// A partition's clean position is old after so many rounds that could have renewed it.
-const oldRounds = 10
+// A partition's clean position is old after so many rounds that could have renewed it. One
+// with buckets that are written to each time that they are compared is given longer.
+const (
+	oldRounds = 10
+	hotRounds = 120
+)
 
 // usualInterval is the time between rounds where the status does not tell it.
 const usualInterval = 30 * time.Second
@@ -114,7 +119,8 @@ func notCompared(s *Status, c *repair.Clean) string {
 	if slices.ContainsFunc(p.MembersState, func(m MemberView) bool { return !m.Alive || m.Sick != "" }) {
 		return ""
 	}
-	limit, n := oldRounds*usualInterval, 0
+	every := cmp.Or(time.Duration(s.RepairEveryMS)*time.Millisecond, usualInterval)
+	n := 0
 	var worst repair.CleanPartition
 	var longest time.Duration
 	for _, x := range c.Partitions {
@@ -122,7 +128,11 @@ func notCompared(s *Status, c *repair.Clean) string {
 		if x.At != nil && since.Before(*x.At) {
 			since = *x.At
 		}
-		if age := s.At.Sub(since); age > limit {
+		rounds := time.Duration(oldRounds)
+		if x.Lagging > 0 {
+			rounds = hotRounds
+		}
+		if age := s.At.Sub(since); age > rounds*every {
 			if n++; age > longest {
 				worst, longest = x, age
 			}

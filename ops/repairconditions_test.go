@@ -83,11 +83,15 @@ func TestRepairConditions(t *testing.T) {
 		{
 			"two not compared for long", func(s *Status) {
 				old(s)
+				s.Started = moment.Add(-61 * time.Minute)
 				s.Repair.Stripes[1].Partitions[0].At, s.Repair.Stripes[1].Partitions[0].Lagging = nil, 12
 			},
 			"partition-not-compared warning host s2",
-			"partition 00 of stripe s2 was found equal to another member's not since this host was started, 1h0m0s ago; 12 of its buckets could not be compared in the last round (and 1 more partitions)", "",
+			"partition 00 of stripe s2 was found equal to another member's not since this host was started, 1h1m0s ago; 12 of its buckets could not be compared in the last round (and 1 more partitions)", "",
 		},
+		{"rounds that are rare", func(s *Status) { old(s); s.RepairEveryMS = 31_000 }, "", "", ""},
+		{"rounds that are not", func(s *Status) { s.RepairEveryMS = 29_000 }, "partition-not-compared warning host s1, partition-not-compared warning host s2", "last 5m0s ago", ""},
+		{"written to all the time", func(s *Status) { old(s); s.Repair.Stripes[1].Partitions[1].Lagging = 1 }, "", "", ""},
 		{"just started", func(s *Status) { old(s); s.Started = moment.Add(-5 * time.Minute) }, "", "", ""},
 		{"a clock that was not read", func(s *Status) { old(s); s.At = time.Time{} }, "", "", ""},
 		{"a member is down", func(s *Status) { old(s); down(s, "h3", 1000) }, "host-down warning cluster h3", "", ""},

@@ -40,6 +40,9 @@ type Status struct {
 
 	Repair     *repair.Status `json:"repair,omitempty"` // nil alone, and while the host does not run
 	RepairCost *RepairCosts   `json:"repair_cost,omitempty"`
+
+	// RepairEveryMS is the time between two rounds; 0 when it is not known.
+	RepairEveryMS int64 `json:"repair_every_ms,omitempty"`
 }
 
 // Phase is what a host is doing with its life.

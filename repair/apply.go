@@ -191,7 +191,7 @@ func (a *applying) check(stripes []scoped) (map[string][]plan.Op, error) {
 		if err != nil {
 			return nil, ofStore(err)
 		}
-		a.r.count.reads(1)
+		a.r.count.read()
 		switch {
 		case already(&op, &here):
 			a.became(done{op: op, settled: true})

@@ -79,7 +79,7 @@ func TestAWipedMemberHeals(t *testing.T) {
 // What was pulled before the process was killed is not pulled again, but for what had
 // come and was not in the store.
 func TestHealingGoesOnAfterKills(t *testing.T) {
-	const documents, kills = 6_000, 4
+	const documents, kills = 2_400, 3
 	s, m := wiped(t, documents, 20)
 	m.close()
 	m.fs = vfs.NewCrashableMem()
@@ -95,9 +95,8 @@ func TestHealingGoesOnAfterKills(t *testing.T) {
 		}
 		return nil
 	})
-	at := int64(0)
 	for range kills {
-		at = max(n.Load(), documents/4) + 1 + rand.Int64N(documents/kills)
+		at := max(n.Load(), documents/4) + 1 + rand.Int64N(documents/kills)
 		kill.Store(at)
 		m.start(Config{HealRetry: time.Hour})
 		until(t, "killed or healed", func() bool { return len(killed) > 0 || m.isHealed() })

@@ -1,6 +1,7 @@
 package repair
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -99,9 +100,7 @@ func (h *healings) keep() map[string]keptHeal {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	kept := map[string]keptHeal{}
-	for stripe, k := range h.kept {
-		kept[stripe] = k
-	}
+	maps.Copy(kept, h.kept)
 	for _, one := range h.of {
 		if one.is.Began != nil {
 			kept[one.is.Stripe] = keptHeal{

@@ -119,7 +119,7 @@ func (t *healTry) suspect(ctx context.Context) (map[layout.Bucket]bool, error) {
 		if _, err := t.stripe.Replica.CheckBucket(b); err != nil {
 			return nil, ofStore(err)
 		}
-		t.r.count.reads(1)
+		t.r.count.read()
 	}
 	for _, d := range t.r.Store.Damaged() {
 		suspect[layout.BucketOf(d.Key.Space, d.Key.Key)] = true

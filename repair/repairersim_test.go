@@ -105,7 +105,7 @@ type simMember struct {
 
 func (m *simMember) open() {
 	m.sim.t.Helper()
-	dir, o := "store", buckets.Options{FS: m.fs, CacheBytes: 1 << 20, MergedBytes: -1, MemTableBytes: 1 << 20}
+	dir, o := "store", buckets.Options{FS: m.fs, CacheBytes: 1 << 20, MergedBytes: -1, MemTableBytes: 8 << 20}
 	if m.realDisk != "" {
 		dir, o = m.realDisk, buckets.Options{}
 	}
@@ -158,7 +158,7 @@ func (m *simMember) reopen(change func(db *pebble.DB)) {
 
 // start starts the member's repairer, which does nothing by itself within a test but
 // heal.
-func (m *simMember) start(c Config) *Repairer {
+func (m *simMember) start(c Config) {
 	m.sim.t.Helper()
 	if c.Interval == 0 {
 		c.Interval = time.Hour
@@ -187,7 +187,6 @@ func (m *simMember) start(c Config) *Repairer {
 	if err := m.r.Start(m.sim.t.Context()); err != nil {
 		m.sim.t.Fatal(err)
 	}
-	return m.r
 }
 
 func (m *simMember) stop() {

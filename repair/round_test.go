@@ -377,10 +377,9 @@ func TestRoundsUnderLoadFindNothing(t *testing.T) {
 			default:
 			}
 			k := i * 7919
-			switch {
-			case i%11 == 3:
+			if i%11 == 3 {
 				s.log.batch(s.log.remove(simKey(k%2000)), s.log.edit(simKey((k+1)%2500), 20))
-			default:
+			} else {
 				s.log.batch(s.log.edit(simKey(k%2500), 30), s.log.edit(simKey((k+1)%2500), 20), s.log.edit(simKey((k+2)%2500), 20))
 			}
 			if i%64 == 0 { // let it be about as much as can be applied

@@ -79,7 +79,7 @@ func (l *look) index(moment *buckets.Moment, b layout.Bucket) (plan.Side, []plan
 		if err != nil {
 			return plan.Side{}, nil, err
 		}
-		l.r.count.reads(1)
+		l.r.count.read()
 		docs = slices.Grow(docs, len(page))
 		for i := range page {
 			docs = append(docs, docOf(&page[i]))
@@ -162,7 +162,7 @@ func (l *look) decide(ctx context.Context, moment *buckets.Moment, k contract.Ke
 		if err != nil {
 			return plan.Decision{}, ofStore(err)
 		}
-		l.r.count.reads(1)
+		l.r.count.read()
 		f.Mine = docOf(&self)
 		v.set(plan.View{Side: mine, Doc: f.Mine})
 		if err := v.ask(ctx, k, append(v.unasked(), l.peer)); err != nil {

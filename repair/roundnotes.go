@@ -1,6 +1,7 @@
 package repair
 
 import (
+	"slices"
 	"sync"
 
 	"trireme/internal/contract"
@@ -85,10 +86,8 @@ func (n *notes) undecided(o plan.Open) {
 func (n *notes) skip(s Skipped) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for i := range n.skipped {
-		if n.skipped[i] == s {
-			return false
-		}
+	if slices.Contains(n.skipped, s) {
+		return false
 	}
 	if len(n.skipped) < maxSkipped {
 		n.skipped = append(n.skipped, s)

@@ -107,7 +107,7 @@ func (r *Repairer) whole(ctx context.Context, s *Stripe, k contract.Key) (plan.F
 	if err != nil {
 		return f, d, ofStore(err)
 	}
-	r.count.reads(1)
+	r.count.read()
 	f.Mine = docOf(&self)
 	f.Mine.Key = k
 	v := newVote(r, s)

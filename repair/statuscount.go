@@ -36,7 +36,7 @@ func (t *tally) taken(reason Reason, bytes int) {
 	})
 }
 
-func (t *tally) reads(n int) { t.add(func(c *Counters) { c.DiskReads += uint64(n) }) }
+func (t *tally) read() { t.add(func(c *Counters) { c.DiskReads++ }) }
 
 // counters is a copy.
 func (t *tally) counters() Counters {

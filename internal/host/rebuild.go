@@ -28,7 +28,7 @@ func (s steering) RebuildPlan(ctx context.Context, stripe string) (ops.RebuildPl
 	p.Log, p.Refused = own.describeLog(ctx)
 	owner, _ := s.h.cluster.peers.Owner(stripe)
 	// Not the connection of this host's own answers, which does not hear itself.
-	peer := &repair.Peer{Conn: s.h.tails, Self: s.h.Config.Host, Layout: repairs{s.h}.Layout, Timeout: standLimit}
+	peer := &repair.Peer{Conn: s.h.tails, Self: s.h.Config.Host, Layout: repairs(s).Layout, Timeout: standLimit}
 	for _, host := range own.Hosts {
 		m := ops.RebuildMember{Host: host, Owner: host == owner}
 		if err := stand(ctx, peer, own, &m); err != nil {

@@ -91,8 +91,7 @@ func (s steering) Apply(ctx context.Context, p plan.Plan, progress func(ops.Appl
 	if err != nil {
 		return ops.ApplyResult{}, err
 	}
-	done, err := r.Apply(ctx, p, func(p repair.ApplyProgress) { progress(ops.ApplyProgress(p)) })
-	return ops.ApplyResult(done), err
+	return r.Apply(ctx, p, progress)
 }
 
 var _ ops.RepairController = steering{}
