@@ -128,11 +128,11 @@ func notCompared(s *Status, c *repair.Clean) string {
 		if x.At != nil && since.Before(*x.At) {
 			since = *x.At
 		}
-		rounds := time.Duration(oldRounds)
+		rounds := oldRounds
 		if x.Lagging > 0 {
 			rounds = hotRounds
 		}
-		if age := s.At.Sub(since); age > rounds*every {
+		if age := s.At.Sub(since); age > time.Duration(rounds)*every {
 			if n++; age > longest {
 				worst, longest = x, age
 			}
