@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"trireme/internal/layout"
@@ -266,7 +267,11 @@ func readMarks(files vfs.FS, dir string) (m *markSet, damaged, err error) {
 // document in one of them is still damaged.
 func (r *Replica) ClearIncomplete(buckets ...layout.Bucket) error {
 	s := r.store
-	for _, b := range buckets {
+	occupied, err := s.occupied(buckets)
+	if err != nil {
+		return fmt.Errorf("clear %d buckets: %w", len(buckets), err)
+	}
+	for _, b := range occupied {
 		result, err := r.CheckBucket(b)
 		if err != nil {
 			return err
@@ -286,4 +291,36 @@ func (r *Replica) ClearIncomplete(buckets ...layout.Bucket) error {
 			m.set(Range{b, b}, false)
 		}
 	})
+}
+
+// occupied are those of the buckets that have rows, or a kept digest.
+func (s *Store) occupied(buckets []layout.Bucket) (list []layout.Bucket, err error) {
+	var next [4]layout.Bucket // by table: the first bucket with rows, from where it was looked for
+	var its [len(next)]*pebble.Iterator
+	for i, table := range bucketTables {
+		if its[i], err = s.db.NewIter(span{}.in(table)); err != nil {
+			return nil, damage(err)
+		}
+		defer its[i].Close() //nolint:gocritic // there are four
+	}
+	buckets = slices.Sorted(slices.Values(buckets))
+	for _, b := range buckets {
+		has := s.Bucket(b) != BucketState{}
+		for i, it := range its {
+			if next[i] <= b {
+				next[i] = layout.Buckets
+				if it.SeekGE(append([]byte{bucketTables[i]}, bucketKey(b)[1:]...)) {
+					next[i] = bucketFrom(it.Key())
+				}
+				if err := it.Error(); err != nil {
+					return nil, damage(err)
+				}
+			}
+			has = has || next[i] == b
+		}
+		if has {
+			list = append(list, b)
+		}
+	}
+	return list, nil
 }

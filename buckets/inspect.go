@@ -98,10 +98,13 @@ func (s *Store) inspect(ctx context.Context, t sst, pace func(bytes int) error) 
 		return in.flaw, err
 	}
 	to, err := in.backward(ctx, t, pace)
-	if err == nil && bytes.Compare(from, to) < 0 {
-		in.flaw = flawed(why, gap{from, to})
+	if err != nil {
+		return nil, err
 	}
-	return in.flaw, err
+	if bytes.Compare(to, from) <= 0 { // there are only old versions of one row
+		to = after(from)
+	}
+	return flawed(why, gap{from, to}), nil
 }
 
 // An inspector reads one file of a table.
@@ -207,9 +210,6 @@ func (in *inspector) backward(ctx context.Context, t sst, pace func(int) error) 
 		if err := in.pause(ctx, pace); err != nil {
 			return nil, err
 		}
-	}
-	if it.Error() == nil {
-		return t.from, nil // nothing is wrong any more
 	}
 	return to, nil
 }

@@ -92,33 +92,35 @@ func (s *Store) pebbleOptions(cache *pebble.Cache) *pebble.Options {
 	return o
 }
 
-// examine looks at an existing store, under its lock, for damage that Pebble would
-// take for something else.
-func (s *Store) examine(o *pebble.Options) (lock *pebble.Lock, err error) {
-	files := s.opts.FS
-	if _, err := files.Stat(s.dir); errors.Is(err, fs.ErrNotExist) {
+// examine locks an existing store and looks for damage that Pebble would take for
+// something else.
+func (s *Store) examine(o *pebble.Options) (*pebble.Lock, error) {
+	if _, err := s.opts.FS.Stat(s.dir); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil // Pebble makes it
 	}
-	if lock, err = pebble.LockDirectory(s.dir, files); err != nil {
+	lock, err := pebble.LockDirectory(s.dir, s.opts.FS)
+	if err != nil {
 		return nil, fmt.Errorf("another process may have it open: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, lock.Close())
-		}
-	}()
-	names, err := files.List(s.dir)
-	if err != nil {
-		return nil, err
+	if err := s.examineFiles(o); err != nil {
+		return nil, errors.Join(err, lock.Close())
 	}
-	have, err := pebble.Peek(s.dir, files)
+	return lock, nil
+}
+
+func (s *Store) examineFiles(o *pebble.Options) error {
+	names, err := s.opts.FS.List(s.dir)
+	if err != nil {
+		return err
+	}
+	have, err := pebble.Peek(s.dir, s.opts.FS)
 	switch {
 	case err != nil:
-		return nil, err // of a newer version, mostly
+		return err // of a newer version, mostly
 	case !have.Exists:
-		return lock, pristine(names)
+		return pristine(names)
 	}
-	return lock, errors.Join(s.examineManifest(have.ManifestFilename), s.examineLogs(names), s.examineOptions(o, have.OptionsFilename))
+	return errors.Join(s.examineManifest(have.ManifestFilename), s.examineLogs(names), s.examineOptions(o, have.OptionsFilename))
 }
 
 // pristine makes sure that there is nothing in a folder of which no MANIFEST

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -205,7 +206,17 @@ func scan(r pebble.Reader, prefix []byte, visit func(key, content []byte, damage
 // damage marks what the database itself finds corrupt as [ErrDamaged].
 func damage(err error) error {
 	if pebble.IsCorruptionError(err) {
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
+		return &corruption{err}
 	}
 	return err
+}
+
+// A corruption is what the database says of something that it cannot read.
+type corruption struct{ err error }
+
+func (c *corruption) Unwrap() []error { return []error{ErrDamaged, c.err} }
+
+func (c *corruption) Error() string {
+	text, _, _ := strings.Cut(c.err.Error(), "\n") // what follows is for machines
+	return ErrDamaged.Error() + ": " + text
 }

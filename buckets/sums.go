@@ -74,15 +74,16 @@ func (s *Store) sumRange(g Range) (upTo layout.Bucket, err error) {
 	return g.Last, put(g.Last + 1)
 }
 
-// keepSum keeps the sum of a bucket. Its position does not move back.
+// keepSum keeps the sum of a bucket. Its position does not move back. The row is
+// written without a look at what it was: a row that the database cannot read takes
+// long to fail.
 func (s *Store) keepSum(b layout.Bucket, sum BucketState) error {
 	sum = sum.atLeast(s.digests.get(b).Position)
 	s.digests.set(map[layout.Bucket]BucketState{b: sum})
-	stored, err := storedBucket(s.db, b)
-	if err == nil && stored == sum || err != nil && !errors.Is(err, ErrDamaged) {
-		return err
-	}
 	key := bucketKey(b)
+	if sum == (BucketState{}) {
+		return s.db.Delete(key, pebble.NoSync)
+	}
 	row := appendRow(nil, key, sum.append(nil))
 	return s.db.Set(key, row[len(key):], pebble.NoSync)
 }
