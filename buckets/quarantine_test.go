@@ -78,7 +78,7 @@ func TestQuarantineByBlock(t *testing.T) {
 				defer func() { closed(t, s) }()
 				bad := bottom(t, s)
 				if covered { // by a table of all that has changed since
-					if _, err := w.feed(s, w.log.seq()); err != nil {
+					if err := w.feed(s, w.log.seq()); err != nil {
 						t.Fatal(err)
 					}
 					if err := s.db.Flush(); err != nil {
@@ -103,7 +103,7 @@ func TestQuarantineByBlock(t *testing.T) {
 						t.Errorf("all of the table is lost: %+v", l)
 					}
 				}
-				if _, err := w.feed(s, w.log.seq()); err != nil {
+				if err := w.feed(s, w.log.seq()); err != nil {
 					t.Fatal(err)
 				}
 				trusted(t, w.then, w.ask(s, w.log.seq()), false)
@@ -130,7 +130,7 @@ func TestCompactionFindsDamage(t *testing.T) {
 	defer closed(t, s)
 	l := layoutOf(t, s, bottom(t, s).file)
 	flipFile(t, fs, tableFile(bottomFile(t, s)), middle(l.Data[len(l.Data)/2].Handle))
-	if _, err := w.feed(s, w.log.seq()); err != nil {
+	if err := w.feed(s, w.log.seq()); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.db.Compact(context.Background(), []byte{0}, []byte{255}, false); !pebble.IsCorruptionError(err) {
@@ -171,7 +171,7 @@ func TestMediumError(t *testing.T) {
 	bad := bottom(t, s)
 	l := layoutOf(t, s, bad.file)
 	fs.set(tableFile(bad.file), int64(l.Data[len(l.Data)/2].Offset))
-	if _, err := w.feed(s, w.seq); err != nil {
+	if err := w.feed(s, w.seq); err != nil {
 		t.Fatal(err)
 	}
 	trusted(t, w.right, w.ask(s, w.seq), false)
@@ -182,7 +182,7 @@ func TestMediumError(t *testing.T) {
 	if err != nil || len(losses) != 1 {
 		t.Fatalf("%v, %v", losses, err)
 	}
-	if _, err := w.feed(s, w.log.seq()); err != nil {
+	if err := w.feed(s, w.log.seq()); err != nil {
 		t.Fatal(err)
 	}
 	w.heal(t, s)
@@ -317,7 +317,10 @@ func TestQuarantineUnderLoad(t *testing.T) {
 			}
 		}
 	})
-	r, err := w.feed(s, w.seq)
+	r, err := s.Replica("s1", birth)
+	if err == nil {
+		err = w.feed(s, w.seq)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -372,7 +375,10 @@ func TestQuarantineGivesUp(t *testing.T) {
 	fs := w.clone(t)
 	s := open(t, fs, rotOptions())
 	defer closed(t, s)
-	r, err := w.feed(s, w.seq)
+	r, err := s.Replica("s1", birth)
+	if err == nil {
+		err = w.feed(s, w.seq)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -87,7 +87,7 @@ func TestQuarantineSurvivesCrashes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { closed(t, s) }()
-	if _, err := w.feed(s, w.seq); err != nil {
+	if err := w.feed(s, w.seq); err != nil {
 		t.Fatal(err)
 	}
 	bad := bottom(t, s)
@@ -106,7 +106,7 @@ func TestQuarantineSurvivesCrashes(t *testing.T) {
 		t.Fatalf("%v, %v", losses, err)
 	}
 	cut := len(crashes)
-	if _, err := w.feed(s, w.log.seq()); err != nil {
+	if err := w.feed(s, w.log.seq()); err != nil {
 		t.Fatal(err)
 	}
 	w.heal(t, s)
@@ -127,7 +127,7 @@ func TestQuarantineSurvivesCrashes(t *testing.T) {
 		if !s.marks().empty() {
 			marked++
 		}
-		if _, err := w.feed(s, w.log.seq()); err != nil {
+		if err := w.feed(s, w.log.seq()); err != nil {
 			t.Fatal(err)
 		}
 		trusted(t, w.then, w.ask(s, w.log.seq()), false)
