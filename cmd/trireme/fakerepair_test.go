@@ -60,6 +60,7 @@ type repairHost struct {
 	stops []func() error
 
 	mu      sync.Mutex
+	held    chan struct{}     // scrubs wait for it; nil for no wait
 	sick    map[string]string // stripes
 	told    []string
 	fail    error     // what everything that it is told ends with
@@ -291,8 +292,18 @@ func (o orders) Run(_ context.Context, s repair.Scope) (repair.RoundResult, erro
 	return round, err
 }
 
-func (o orders) Scrub(_ context.Context, s repair.Scope, progress func(repair.ScrubProgress)) (repair.ScrubResult, error) {
+func (o orders) Scrub(ctx context.Context, s repair.Scope, progress func(repair.ScrubProgress)) (repair.ScrubResult, error) {
 	progress(repair.ScrubProgress{Buckets: 16384, Read: 8192, Documents: 10, Bytes: 5000})
+	o.mu.Lock()
+	held := o.held
+	o.mu.Unlock()
+	if held != nil {
+		select {
+		case <-held:
+		case <-ctx.Done():
+			return repair.ScrubResult{}, ctx.Err()
+		}
+	}
 	result := repair.ScrubResult{ScrubProgress: repair.ScrubProgress{Buckets: 16384, Read: 16384, Documents: 20, Bytes: 10_000}, Findings: []repair.ScrubFinding{}}
 	if o.name == "h3" {
 		result.Damaged = 1

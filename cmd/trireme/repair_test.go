@@ -2,14 +2,18 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"trireme/internal/contract"
 	"trireme/internal/digest"
@@ -293,6 +297,61 @@ func TestRepairWatch(t *testing.T) {
 	}
 	if exit := <-ended; exit != 0 || len(last.Hosts) != 3 {
 		t.Errorf("exit %d, %+v", exit, last)
+	}
+}
+
+// What hosts do goes on when the command is interrupted; the same command waits for it
+// again, and it can be stopped.
+func TestJobsGoOn(t *testing.T) {
+	c := newRepairCluster(t)
+	nc, err := nats.Connect(c.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	for _, h := range c.hosts {
+		h.set(func(h *repairHost) { h.held = make(chan struct{}) })
+	}
+	spy, err := nc.SubscribeSync(ops.HostSubject("*", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// scrub runs the command until it has asked every host how far it is, and ends it.
+	scrub := func() string {
+		t.Helper()
+		ctx, interrupt := context.WithCancel(t.Context())
+		defer interrupt()
+		var out bytes.Buffer
+		ended := make(chan int, 1)
+		go func() {
+			ended <- run(ctx, []string{"-s", c.url, "scrub"}, strings.NewReader(""), &out, &out)
+		}()
+		begun, jobs := map[string]bool{}, map[string]string{} // by host
+		for len(jobs) < 3 {
+			m, err := spy.NextMsg(30 * time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			words := strings.Split(m.Subject, ".")
+			switch host, verb := words[3], words[4]; {
+			case verb == ops.VerbScrub:
+				begun[host] = true
+			case verb == ops.VerbJob && len(begun) == 3: // it has been told of all of them
+				jobs[host] = string(m.Data)
+			}
+		}
+		interrupt()
+		if exit := <-ended; exit != 130 || !strings.Contains(out.String(), "it goes on at h1, h2, h3") {
+			t.Errorf("exit %d: %s", exit, &out)
+		}
+		return fmt.Sprint(jobs)
+	}
+	if first, again := scrub(), scrub(); first != again {
+		t.Errorf("jobs %s, and then %s", first, again)
+	}
+	var out bytes.Buffer
+	if exit := run(t.Context(), []string{"-s", c.url, "repair", "stop"}, strings.NewReader(""), &out, &out); exit != 0 || strings.Count(out.String(), "stopped scrub") != 3 {
+		t.Errorf("exit %d: %s", exit, &out)
 	}
 }
 

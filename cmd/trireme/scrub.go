@@ -123,7 +123,7 @@ func printScrubs(w io.Writer, all []jobOutcome, away []awayHost) {
 			if f.Repaired {
 				became = "repaired" + orText(" from ", f.From)
 			}
-			fmt.Fprintf(w, "%s: %s %s was damaged (%s): %s\n", all[i].Host, f.Space, f.Key, oneLine(f.Why, 200), became)
+			fmt.Fprintf(w, "%s: %s %s was damaged (%s): %s\n", all[i].Host, f.Space, f.Key, oneLine(f.Why, 120), became)
 		}
 	}
 	printNotDone(w, outcomes(all), away)
