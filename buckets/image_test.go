@@ -13,6 +13,8 @@ import (
 
 	"trireme/internal/contract"
 	"trireme/internal/digest"
+	"trireme/internal/document"
+	"trireme/internal/position"
 )
 
 // damageStore has a document of every kind.
@@ -169,6 +171,53 @@ func TestDamagedIsNeverSent(t *testing.T) {
 				t.Errorf("row %q: %d damaged, %d images, %v", key, damaged, images, err)
 			}
 			m.Close()
+		}
+	}
+}
+
+// TestCheckLooksAtTheState gives a document states that are whole rows but are not
+// those of its other rows, or of any document.
+func TestCheckLooksAtTheState(t *testing.T) {
+	s := damageStore(t)
+	m := momentOf(t, s)
+	defer m.Close()
+	for name, change := range map[string]func(s *document.State){
+		"as it is":            func(*document.State) {},
+		"damaged":             func(s *document.State) { s.Damaged = true },
+		"without a position":  func(s *document.State) { s.Position = position.Position{} },
+		"marked but not live": func(s *document.State) { s.Live, s.Marked = false, true },
+		"another chain":       func(s *document.State) { s.ChainEnd[0]++ },
+		"another beginning":   func(s *document.State) { s.ChainStart[0]++ },
+		"one redo more":       func(s *document.State) { s.Redos.Count++ },
+		"one undo less":       func(s *document.State) { s.Undos.Count-- },
+		"another floor":       func(s *document.State) { s.Undos.Floor++ },
+		"no base":             func(s *document.State) { s.Base = document.Base{} },
+		"another base":        func(s *document.State) { s.Base.Digest[0]++ },
+		"one id more":         func(s *document.State) { s.IDs.Count++ },
+		"another id":          func(s *document.State) { s.IDs.Sum[0]++ },
+	} {
+		p := placeOf(names[1])
+		state, _, err := loadState(s.db, &p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(&state)
+		var b imageBuilder
+		_ = sent(t, m, names[1]).rows(func(table byte, suffix, value []byte) error {
+			if table == tableDocument {
+				key := p.state()
+				b.begin(names[1], appendRow(nil, key, state.AppendBinary(nil))[len(key):])
+			} else {
+				b.row(table, suffix, value)
+			}
+			return nil
+		})
+		im, err := ParseImage(b.end(DocState{}).AppendBinary(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := im.Check(); errors.Is(err, ErrDamaged) == (name == "as it is") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -140,6 +140,78 @@ func TestRowsOfNobody(t *testing.T) {
 	verified(t, s)
 }
 
+// TestWrongLists puts documents into lists that their states say they are not in,
+// with rows that are whole.
+func TestWrongLists(t *testing.T) {
+	s := openTemp(t, Options{})
+	damageLog().feed(t, s)
+	before := dump(t, s)
+	live, deleted, marked := placeOf(names[0]), placeOf(names[2]), placeOf(names[4])
+	wrong := [][]byte{
+		deleted.name(tableName), deleted.tombstone(pos(3)), live.name(tableMarked), live.tombstone(pos(9)), marked.tombstone(pos(1)),
+	}
+	for _, key := range wrong {
+		rewrite(t, s, key, appendRow(nil, key, nil)[len(key):])
+	}
+	for n := range wrong {
+		if err := s.Verify(); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("verify with %d wrong rows less: %v", n, err)
+		}
+		if n == 0 {
+			continue
+		}
+		removeRow(t, s, string(wrong[n-1]))
+	}
+	for _, key := range wrong {
+		rewrite(t, s, key, appendRow(nil, key, nil)[len(key):])
+	}
+	result, err := s.CheckNames("", 1000)
+	if err != nil || result.Mended != len(wrong) || len(result.Damaged) > 0 {
+		t.Errorf("%+v, %v", result, err)
+	}
+	if sprint(dump(t, s)) != sprint(before) {
+		t.Error("something is left, or gone")
+	}
+	verified(t, s)
+}
+
+// TestNamesThatAreAllThatIsLeft stay, and tell that there was a document.
+func TestNamesThatAreAllThatIsLeft(t *testing.T) {
+	for _, unreadable := range []bool{false, true} {
+		s := openTemp(t, Options{HeadBytes: -1})
+		damageLog().feed(t, s)
+		for _, k := range []contract.Key{names[0], names[4]} { // live, marked
+			for key := range documentRows(k, dump(t, s)) {
+				switch {
+				case key[0] == tableName || key[0] == tableMarked:
+				case key[0] == tableDocument && unreadable:
+					rewrite(t, s, []byte(key), appendRow(nil, []byte(key), []byte("no state"))[len(key):])
+				default:
+					removeRow(t, s, key)
+				}
+			}
+		}
+		before := dump(t, s)
+		result, err := s.CheckNames("", 1000)
+		var found []contract.Key
+		for _, d := range result.Damaged {
+			found = append(found, d.Key)
+		}
+		if err != nil || result.Mended != 0 || !slices.Equal(found, []contract.Key{names[4], names[0], names[4]}) {
+			t.Errorf("unreadable %v: %+v, %v", unreadable, result, err)
+		}
+		if sprint(dump(t, s)) != sprint(before) || len(s.Damaged()) != 2 {
+			t.Errorf("unreadable %v: %v", unreadable, s.Damaged())
+		}
+		if r := replicaOf(t, s); unreadable {
+			result, err := r.CheckBucket(placeOf(names[0]).bucket)
+			if err != nil || len(result.Damaged) != 1 {
+				t.Errorf("check: %+v, %v", result, err)
+			}
+		}
+	}
+}
+
 // TestGhosts: the head of a document is in memory while all its rows are gone.
 // Neither a put nor a check goes by it.
 func TestGhosts(t *testing.T) {
