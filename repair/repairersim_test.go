@@ -36,7 +36,7 @@ type sim struct {
 // all of them.
 const (
 	simStripe     = "s1"
-	simPartitions = 8
+	simPartitions = 2
 	simBuckets    = simPartitions * layout.Buckets / 64
 )
 
