@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -71,6 +70,12 @@ func (r *repairers) status(ctx context.Context) *repairStatus {
 		return nil
 	})
 	return s
+}
+
+// rawStatus is what a host's status has of repair, as it came.
+type rawStatus struct {
+	Repair json.RawMessage `json:"repair"`
+	Cost   json.RawMessage `json:"repair_cost"`
 }
 
 // A repairView is what one host tells, as -o json tells it.
@@ -211,118 +216,4 @@ func orText(before, text string) string {
 		return ""
 	}
 	return before + text
-}
-
-// printHost writes one host's partitions and costs.
-func (s *repairStatus) printHost(w io.Writer, h *hostStatus) {
-	r := h.Repair
-	if r == nil {
-		return
-	}
-	lines := [][]string{{"STRIPE", "PARTITION", "CLEAN UP TO", "EQUAL TO", "WHEN", "LAG"}}
-	for i := range r.Stripes {
-		c := &r.Stripes[i]
-		if c.Sick != "" {
-			lines = append(lines, []string{c.Stripe, "-", "sick: " + oneLine(c.Sick, 60), "-", "-", "-"})
-			continue
-		}
-		for _, p := range c.Partitions {
-			when := "never"
-			if p.At != nil {
-				when = about(s.now.Sub(*p.At)) + " ago"
-			}
-			lines = append(lines, []string{c.Stripe, p.Partition, orNone(p.Position), orNone(p.Against), when, fmt.Sprint(p.Lagging)})
-		}
-	}
-	fmt.Fprintln(w)
-	rows(w, lines)
-	c := &r.Counters
-	fmt.Fprintln(w)
-	lines = [][]string{
-		{"since the start", "rounds " + number(c.Rounds), "found " + foundText(c.Verdicts)},
-		{"documents", "pulled " + pulledText(c.Pulled), fmt.Sprintf("dropped %d, undecided %d", c.Dropped, c.Undecided)},
-	}
-	if k := h.RepairCost; k != nil {
-		for _, x := range []struct {
-			name string
-			cost ops.RepairCost
-		}{{"cost, in all", k.All}, {"cost, healthy", k.Healthy}} {
-			lines = append(lines, []string{
-				x.name, fmt.Sprintf("rounds %d, sent %s, received %s", x.cost.Rounds, ops.Bytes(x.cost.Sent), ops.Bytes(x.cost.Received)),
-				fmt.Sprintf("%d disk reads, %.2f s of CPU", x.cost.DiskReads, x.cost.CPUSeconds),
-			})
-		}
-	}
-	rows(w, lines)
-}
-
-// pulledText is what was pulled, by reason.
-func pulledText(pulled map[string]uint64) string {
-	var all []string
-	for reason, n := range pulled {
-		if n > 0 {
-			all = append(all, fmt.Sprintf("%d for %s", n, reason))
-		}
-	}
-	slices.Sort(all)
-	return orNone(strings.Join(all, ", "))
-}
-
-// watchEvery is how often hosts are asked while somebody watches.
-const watchEvery = time.Second
-
-// watchRepair follows what heals, and what operators have begun, until it is over.
-func (a *app) watchRepair(ctx context.Context, r *repairers, host string) error {
-	p := a.progress()
-	p.last = time.Time{} // the first one is told at once
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	for {
-		s := r.status(ctx)
-		at, over := s.watched()
-		if over {
-			p.end()
-			if a.output == asJSON {
-				return writeRecord(a.out, struct {
-					Event string `json:"event"`
-					repairStatusView
-				}{"result", s.view()})
-			}
-			return a.answer(nil, func(w io.Writer) { s.print(w, host != "") })
-		}
-		p.at(at)
-		select {
-		case <-ctx.Done():
-			p.end()
-			return ctx.Err()
-		case <-tick.C:
-		}
-		if err := r.look(ctx, host); err != nil && ctx.Err() == nil {
-			p.end()
-			return err
-		}
-	}
-}
-
-// watched sums up what heals, and says whether nothing does and nothing is under way.
-func (s *repairStatus) watched() (at step, over bool) {
-	var notes []string
-	at.Doing, over = "healing", true
-	for i, h := range s.hosts {
-		if h.Repair != nil {
-			for _, x := range h.Repair.Heals {
-				at.Done, at.Of, over = at.Done+x.Verified, at.Of+x.Buckets, false
-				notes = append(notes, joined(h.Host+"/"+x.Stripe+" "+string(x.Phase), left(x.ETA, s.now)))
-			}
-		}
-		for _, j := range s.jobs[i] {
-			over = false
-			notes = append(notes, h.Host+" "+string(j.Kind))
-		}
-	}
-	if at.Of == 0 {
-		at.Doing = "working"
-	}
-	at.Note = strings.Join(notes, ", ")
-	return at, over
 }
