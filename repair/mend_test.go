@@ -96,13 +96,18 @@ func TestMendOfADocumentThatChanges(t *testing.T) {
 	for _, table := range "de" {
 		m.reopen(func(db *pebble.DB) { flipRow(t, db, byte(table), k.Key) })
 		stop, ended := make(chan struct{}), make(chan struct{})
+		end := sync.OnceFunc(func() { close(stop); <-ended })
+		t.Cleanup(end) // BEFORE the stores close, also when the test fails
 		go func() {
 			defer close(ended)
+			// Not as fast as the machine can: a slow one would never get to look.
+			pace := time.NewTicker(20 * time.Millisecond)
+			defer pace.Stop()
 			for i := 0; ; i++ {
 				select {
 				case <-stop:
 					return
-				default:
+				case <-pace.C:
 				}
 				s.log.batch(s.log.edit(k, 10))
 				s.feed(s.members[i%3], s.members[(i+1)%3])
@@ -115,8 +120,7 @@ func TestMendOfADocumentThatChanges(t *testing.T) {
 			}
 			return err == nil
 		})
-		close(stop)
-		<-ended
+		end()
 		s.feedAll()
 		m.round()
 		s.same(s.members...)
