@@ -132,7 +132,7 @@ func TestMendIsBounded(t *testing.T) {
 	k := simKey(42)
 	m.reopen(func(db *pebble.DB) { flipRow(t, db, 'e', k.Key) })
 	m.stop()
-	m.start(Config{MendTimeout: 50 * time.Millisecond})
+	m.start(Config{MendTimeout: 2 * time.Second})
 	hang := make(chan struct{})
 	m.peers.fault = func(string, string) error { <-hang; return ErrUnreachable }
 	ctx, cancel := context.WithCancelCause(t.Context())
