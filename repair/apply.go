@@ -51,6 +51,7 @@ func (r *Repairer) Plan(ctx context.Context, scope Scope) (plan.Plan, error) {
 			return plan.Plan{}, err
 		}
 		once(&p)
+		p.Sort()
 		return p, nil
 	})
 }
@@ -192,13 +193,13 @@ func (a *applying) check(stripes []scoped) (map[string][]plan.Op, error) {
 			return nil, ofStore(err)
 		}
 		a.r.count.read()
-		switch {
-		case already(&op, &here):
+		switch op.Standing(docOf(&here)) {
+		case plan.Done:
 			a.became(done{op: op, settled: true})
-		case here.Position == op.Here.Position && here.Digest == op.Here.Digest && (here.Damaged != "") == op.Damaged:
+		case plan.Todo:
 			todo[op.Stripe] = append(todo[op.Stripe], op)
 		default:
-			moved = append(moved, fmt.Sprintf("document %q in space %q is at %v, at the time of the plan at %v", op.Key.Key, op.Key.Space, here.Position, op.Here.Position))
+			moved = append(moved, fmt.Sprintf("document %q in space %q (stripe %s) is at %v, at the time of the plan at %v", op.Key.Key, op.Key.Space, op.Stripe, here.Position, op.Here.Position))
 		}
 	}
 	if len(moved) > 0 {
@@ -211,15 +212,4 @@ func (a *applying) check(stripes []scoped) (map[string][]plan.Op, error) {
 		return nil, fmt.Errorf("%w: %s", ErrMoved, text)
 	}
 	return todo, nil
-}
-
-// already tells whether nothing is left to do about a document.
-func already(op *plan.Op, here *buckets.DocState) bool {
-	if op.Kind == plan.Drop {
-		return here.Position.IsZero() && here.Damaged == ""
-	}
-	if here.Damaged != "" || here.Position == op.Here.Position && here.Digest == op.Here.Digest {
-		return false
-	}
-	return here.Position == op.Right.Position && here.Digest == op.Right.Digest || op.Right.Position.Less(here.Position)
 }

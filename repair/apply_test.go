@@ -1,6 +1,7 @@
 package repair
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -49,6 +50,13 @@ func TestAPlanIsMadeAndApplied(t *testing.T) {
 	}
 	if c := m.r.Status().Counters; c.BytesPulled != 0 || c.Rounds != 0 {
 		t.Errorf("planning did something: %+v", c)
+	}
+	text, err := json.Marshal(&p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err = plan.Parse(text); err != nil { // as one that people have looked at
+		t.Fatal(err)
 	}
 	var told []ApplyProgress
 	result, err := m.r.Apply(t.Context(), p, func(a ApplyProgress) { told = append(told, a) })

@@ -89,11 +89,12 @@ func (r *Repairer) healOne(ctx context.Context, s *Stripe) error {
 	}
 	state := h.state()
 	r.tell(HealEnded{
-		Stripe: s.Name, Peer: peer, Position: try.at, Documents: state.Documents, Bytes: state.Bytes,
+		Stripe: s.Name, Peer: peer, Position: try.since, Documents: state.Documents, Bytes: state.Bytes,
 		Took: time.Since(began), Err: err,
 	})
 	if err == nil {
 		r.healing.end(s.Name)
+		kick(r.kicks) // to find it clean
 	}
 	r.save(true)
 	return err

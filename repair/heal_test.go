@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"trireme/buckets"
@@ -370,4 +371,58 @@ func TestCloseEndsAHealing(t *testing.T) {
 	if _, err := r.Run(context.Background(), Scope{}); !errors.Is(err, errClosed) {
 		t.Errorf("run after the end: %v", err)
 	}
+}
+
+// A document that one peer has damaged comes from another. While that one cannot be
+// asked, the healing waits; when nobody has a whole copy, the rest is healed without it.
+func TestHealingWaitsForWholeCopies(t *testing.T) {
+	s, m := wiped(t, 200, 50)
+	k := simKey(7)
+	s.members[1].reopen(func(db *pebble.DB) { flipRow(t, db, 'e', k.Key) })
+	s.members[2].dead.Store(true)
+	m.start(Config{})
+	until(t, "it waits for the other member", func() bool {
+		heals := m.r.Status().Heals
+		return len(heals) == 1 && heals[0].Phase == HealWaiting && strings.Contains(heals[0].Why, k.Key) && strings.Contains(heals[0].Why, "waits for h3")
+	})
+	s.members[2].dead.Store(false)
+	until(t, "healed", m.isHealed)
+	s.same(m, s.members[2])
+
+	s.members[2].reopen(func(db *pebble.DB) { flipRow(t, db, 'e', k.Key) })
+	m.stop()
+	m.wipe()
+	m.setSick("its disk is new again")
+	m.start(Config{})
+	until(t, "healed", m.isHealed)
+	if d := m.doc(k); !d.Position.IsZero() {
+		t.Errorf("%+v", d)
+	}
+	if d := m.doc(simKey(8)); !d.Live {
+		t.Errorf("%+v", d)
+	}
+	told := happened[Undecided](m)
+	if len(told) == 0 || told[len(told)-1].Key != k {
+		t.Errorf("told %+v", told)
+	}
+}
+
+// What a peer says of a moment before the one that it has told is not taken.
+func TestHealingTakesNoStepBack(t *testing.T) {
+	s, m := wiped(t, 200, 50)
+	var forward atomic.Uint64
+	forward.Store(3)
+	m.peers.stand = func(at *buckets.Applied) { at.Seq += forward.Load() } // as a peer that has lost that much since
+	n := m.counted(nil)
+	m.start(Config{})
+	until(t, "it finds the peer fallen back", func() bool {
+		heals := m.r.Status().Heals
+		return len(heals) == 1 && strings.Contains(heals[0].Why, "it has fallen back")
+	})
+	if n.Load() != 0 {
+		t.Errorf("%d documents were pulled", n.Load())
+	}
+	forward.Store(0)
+	until(t, "healed", m.isHealed)
+	s.same(s.members...)
 }

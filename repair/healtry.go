@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"trireme/buckets"
@@ -16,9 +17,8 @@ import (
 
 // A healTry makes a sick stripe equal to that of one peer.
 type healTry struct {
-	look
+	look    // since: where the peer stood
 	healing *healing
-	at      position.Position // where the peer stood
 }
 
 // run does it. The order is what makes it right: where the peer stands is asked BEFORE
@@ -33,7 +33,7 @@ func (t *healTry) run(ctx context.Context) error {
 	if here := s.Replica.Applied().Seq; stand.Seq < here {
 		return fmt.Errorf("%s has applied its log up to record %d, this host up to %d: it must come as far first", t.peer, stand.Seq, here)
 	}
-	t.at = position.Position{Birth: s.Replica.Survey(nil).Position.Birth, Seq: stand.Seq}
+	t.since = position.Position{Birth: s.Replica.Survey(nil).Position.Birth, Seq: stand.Seq}
 	differ, err := t.differ(ctx)
 	if err != nil {
 		return err
@@ -52,9 +52,10 @@ func (t *healTry) run(ctx context.Context) error {
 			return ofStore(err)
 		}
 	}
-	for _, p := range s.Partitions {
-		t.r.clean.found(s.Name, p.ID, t.at, t.r.clean.seen(s.Name, p.ID), time.Now(), t.peer)
-	}
+	// Rounds find out anew how far the stripe is clean. What was reported before it fell
+	// sick was said of another store.
+	t.r.clean.forget(s.Name)
+	t.r.unreport(s.Name)
 	return t.r.Host.Healed(ctx, s.Name, stand)
 }
 
@@ -85,9 +86,12 @@ func (t *healTry) differ(ctx context.Context) ([]layout.Bucket, error) {
 		for i, p := range group {
 			ids[i], parts[i] = p.ID, p.Partition
 		}
-		_, theirs, err := t.r.Peers.Buckets(ctx, t.peer, t.stripe.Name, ids...)
+		side, theirs, err := t.r.Peers.Buckets(ctx, t.peer, t.stripe.Name, ids...)
 		if err != nil {
 			return nil, err
+		}
+		if side.Applied.Less(t.since) {
+			return nil, fmt.Errorf("%s: %w: it has fallen back to %v, from %v", t.peer, ErrUnreachable, side.Applied, t.since)
 		}
 		_, mine := surveyOf(t.r.Self, t.stripe, parts, true)
 		if len(mine) != len(theirs) {
@@ -130,7 +134,8 @@ func (t *healTry) suspect(ctx context.Context) (map[layout.Bucket]bool, error) {
 // healPasses is how often documents are tried that do not come, in one try.
 const healPasses = 4
 
-// equalize pulls until no bucket differs from what the peer had when it was asked.
+// equalize pulls until no bucket differs from what the peer had when it was asked. In
+// the last pass all members are asked about what does not come.
 func (t *healTry) equalize(ctx context.Context, differ []layout.Bucket) error {
 	for i := 0; len(differ) > 0; i++ {
 		if i > 0 {
@@ -138,7 +143,7 @@ func (t *healTry) equalize(ctx context.Context, differ []layout.Bucket) error {
 				return err
 			}
 		}
-		left, why, err := t.pass(ctx, differ)
+		left, why, err := t.pass(ctx, differ, i+1 == healPasses)
 		if err != nil {
 			return err
 		}
@@ -152,7 +157,7 @@ func (t *healTry) equalize(ctx context.Context, differ []layout.Bucket) error {
 
 // pass goes over buckets once. While the documents of one lot come, the next lot is
 // looked at. It returns the buckets in which something did not come, and why.
-func (t *healTry) pass(ctx context.Context, differ []layout.Bucket) (left []layout.Bucket, why string, err error) {
+func (t *healTry) pass(ctx context.Context, differ []layout.Bucket, last bool) (left []layout.Bucket, why string, err error) {
 	ctx, end := context.WithCancelCause(ctx)
 	lots := make(chan []looked)
 	over := make(chan struct{})
@@ -178,7 +183,7 @@ func (t *healTry) pass(ctx context.Context, differ []layout.Bucket) (left []layo
 	}()
 	for all := range lots {
 		began := time.Now()
-		lotLeft, lotWhy, err := t.do(ctx, all)
+		lotLeft, lotWhy, err := t.do(ctx, all, last)
 		if err == nil {
 			err = t.r.throttle.rest(ctx, time.Since(began))
 		}
@@ -196,31 +201,92 @@ func (t *healTry) pass(ctx context.Context, differ []layout.Bucket) (left []layo
 	return left, why, nil
 }
 
-// do does what was decided of a lot of buckets. A pause interrupts it; afterwards it
-// goes on.
-func (t *healTry) do(ctx context.Context, all []looked) (left []layout.Bucket, why string, err error) {
+// do does what was decided of a lot of buckets, and returns those in which something is
+// left to do, and why.
+func (t *healTry) do(ctx context.Context, all []looked, last bool) (left []layout.Bucket, why string, err error) {
+	came, why, err := t.pull(ctx, all)
+	if err != nil {
+		return nil, "", err
+	}
+	equal := 0
+	for i := range all {
+		l := &all[i]
+		waits := ""
+		for j := range l.open {
+			t.notes.undecided(&l.open[j].Open)
+			if l.open[j].mayBeOld() {
+				waits = t.waitsFor(&l.open[j])
+			}
+		}
+		for j := range l.ops {
+			if op := &l.ops[j]; waits == "" && !came[op.Key] {
+				if waits, err = t.without(ctx, op, last, why); err != nil {
+					return nil, "", err
+				}
+			}
+		}
+		if waits != "" {
+			left, why = append(left, l.bucket), waits
+		} else if len(l.open) == 0 {
+			equal++
+		}
+	}
+	t.healing.verified(equal)
+	t.r.save(false)
+	return left, why, nil
+}
+
+func (t *healTry) waitsFor(u *undecided) string {
+	return fmt.Sprintf("document %q in space %q: %s; waits for %s", u.Key.Key, u.Key.Space, u.Rule, strings.Join(u.Asks, ", "))
+}
+
+// without says why a stripe cannot be healed without a document that did not come, ""
+// when it can: all members were asked, and none has a copy that is to be here.
+func (t *healTry) without(ctx context.Context, op *plan.Op, last bool, why string) (string, error) {
+	if !last {
+		return why, nil
+	}
+	_, d, err := t.r.whole(ctx, t.stripe, op.Key)
+	if err != nil {
+		return "", err
+	}
+	switch d.Action {
+	case plan.Nothing:
+		return "", nil
+	case plan.Undecided:
+		u := openOf(t.stripe.Name, op.Bucket, op.Key, &d)
+		t.notes.undecided(&u.Open)
+		if u.mayBeOld() {
+			return t.waitsFor(&u), nil
+		}
+		return "", nil
+	}
+	return why, nil
+}
+
+// pull does the operations on a lot of buckets, and tells of which documents nothing is
+// left to do. A pause interrupts it; afterwards it goes on.
+func (t *healTry) pull(ctx context.Context, all []looked) (came map[contract.Key]bool, why string, err error) {
 	var ops []plan.Op
 	for i := range all {
-		for _, o := range all[i].open {
-			t.notes.undecided(o)
-		}
 		ops = append(ops, all[i].ops...)
 	}
-	came := make(map[contract.Key]bool, len(ops))
-	e := &execution{r: t.r, stripe: t.stripe, prefer: t.peer, reason: func(plan.Op) Reason { return ForHeal }, told: func(d done) {
-		if d.settled {
-			came[d.op.Key] = true
-		} else {
-			why = fmt.Sprintf("document %q in space %q: %s", d.op.Key.Key, d.op.Key.Space, d.why)
-		}
-	}, took: t.healing.took}
+	came = make(map[contract.Key]bool, len(ops))
+	e := &execution{
+		r: t.r, stripe: t.stripe, prefer: t.peer, since: t.since, took: t.healing.took,
+		reason: func(plan.Op) Reason { return ForHeal },
+		told: func(d done) {
+			if d.settled {
+				came[d.op.Key] = true
+			} else {
+				why = fmt.Sprintf("document %q in space %q: %s", d.op.Key.Key, d.op.Key.Space, d.why)
+			}
+		},
+	}
 	for {
 		err := e.run(ctx, slices.DeleteFunc(slices.Clone(ops), func(op plan.Op) bool { return came[op.Key] }))
-		if err == nil {
-			break
-		}
 		if !errors.Is(err, ErrPaused) {
-			return nil, "", err
+			return came, why, err
 		}
 		t.healing.phase(HealWaiting, err.Error())
 		if err := t.r.throttle.awaken(ctx); err != nil {
@@ -228,15 +294,4 @@ func (t *healTry) do(ctx context.Context, all []looked) (left []layout.Bucket, w
 		}
 		t.healing.phase(HealPulling, "")
 	}
-	equal := 0
-	for i := range all {
-		if slices.ContainsFunc(all[i].ops, func(op plan.Op) bool { return !came[op.Key] }) {
-			left = append(left, all[i].bucket)
-		} else if len(all[i].open) == 0 {
-			equal++
-		}
-	}
-	t.healing.verified(equal)
-	t.r.save(false)
-	return left, why, nil
 }

@@ -273,6 +273,12 @@ func (r *Repairer) reportedClean(stripe string) position.Position {
 	return r.reported[stripe]
 }
 
+func (r *Repairer) unreport(stripe string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.reported, stripe)
+}
+
 // Clean is the position of a stripe up to which this host has found every bucket of it
 // equal to each of the other members', durably, since it was started; zero while it has
 // not. It never lies above what the replica has applied. It is what a member reports for

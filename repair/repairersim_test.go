@@ -286,6 +286,8 @@ type simPeers struct {
 	// image may change what a peer sends; it is called for each document.
 	image func(host string, d *Pulled) (*Pulled, error)
 
+	stand func(at *buckets.Applied) // may change where a peer says it stands
+
 	asked atomic.Int64
 }
 
@@ -446,7 +448,11 @@ func (p *simPeers) Stand(ctx context.Context, host, _ string) (buckets.Applied, 
 	if err != nil {
 		return buckets.Applied{}, err
 	}
-	return m.replica().Applied(), nil
+	at := m.replica().Applied()
+	if p.stand != nil {
+		p.stand(&at)
+	}
+	return at, nil
 }
 
 // A simLog is a log in memory, properly chained, with documents that are patched,

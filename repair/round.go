@@ -123,7 +123,7 @@ func (d *round) peer(ctx context.Context, peer string, stripes []*Stripe, whole 
 			d.notes.skip(Skipped{Stripe: root.Stripe, Why: peer + " is sick in it: " + root.Sick})
 			continue
 		}
-		c := &comparison{look: look{r: d.r, stripe: stripes[i], peer: peer, notes: d.notes}, dry: d.dry}
+		c := &comparison{look: look{r: d.r, stripe: stripes[i], peer: peer, plans: d.dry != nil, notes: d.notes}, dry: d.dry}
 		equal, err := c.run(ctx, root, whole[root.Stripe])
 		if err != nil {
 			if err := failed(root.Stripe, err); err != nil {

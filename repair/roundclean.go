@@ -124,6 +124,18 @@ func (t *cleanTable) found(stripe string, id layout.PartitionID, up position.Pos
 	})
 }
 
+// forget forgets all of a stripe, as when it was healed: what was equal was so before.
+func (t *cleanTable) forget(stripe string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	list := t.of[stripe]
+	for i := range list {
+		list[i].position, list[i].at, list[i].against = position.Position{}, time.Time{}, ""
+		t.equal[stripe].Pulled(list[i].partition)
+	}
+	t.dirty = true
+}
+
 // floor is the lowest moment of which an image may be put into a stripe.
 func (t *cleanTable) floor(stripe string) position.Position {
 	t.mu.Lock()

@@ -9,6 +9,7 @@ import (
 	"trireme/internal/contract"
 	"trireme/internal/digest"
 	"trireme/internal/layout"
+	"trireme/internal/position"
 	"trireme/repair/plan"
 )
 
@@ -29,8 +30,9 @@ type execution struct {
 	prefer string // the peer to pull from if it may be
 	reason func(plan.Op) Reason
 	told   func(done)
-	urgent bool            // a request waits: neither for its turn nor for the rate
-	took   func(bytes int) // of each document that was replaced; nil for nobody
+	urgent bool              // a request waits: neither for its turn nor for the rate
+	since  position.Position // nothing may come from before it
+	took   func(bytes int)   // of each document that was replaced; nil for nobody
 
 	left []*pullOp
 }
@@ -118,17 +120,9 @@ func (e *execution) next() (from string, some []*pullOp) {
 	return from, some
 }
 
-// may are the members to ask for the document that were not tried. Where it is not the
-// members' vote that decides, any whole copy that is as new will do.
+// may are the members to ask for the document that were not tried.
 func (p *pullOp) may(healthy []string) []string {
-	var hosts []string
-	for _, h := range healthy {
-		right := slices.Contains(p.From, h) || p.Verdict == plan.Missing || p.Verdict == plan.Corruption
-		if right && !slices.Contains(p.tried, h) {
-			hosts = append(hosts, h)
-		}
-	}
-	return hosts
+	return slices.DeleteFunc(slices.Clone(p.From), func(h string) bool { return !slices.Contains(healthy, h) || slices.Contains(p.tried, h) })
 }
 
 func (e *execution) pull(ctx context.Context, from string, some []*pullOp) error {
@@ -152,7 +146,7 @@ func (e *execution) pull(ctx context.Context, from string, some []*pullOp) error
 	for _, p := range some {
 		byKey[p.Key] = p
 	}
-	err := e.r.pull(ctx, e.stripe, from, e.urgent, wants, func(s settled) {
+	err := (&pulling{r: e.r, stripe: e.stripe, from: from, urgent: e.urgent, since: e.since}).pull(ctx, wants, func(s settled) {
 		p := byKey[s.Key]
 		p.why = s.why
 		if s.outcome == buckets.Taken {

@@ -19,17 +19,30 @@ type look struct {
 	stripe *Stripe
 	peer   string
 	heals  bool // the stripe is sick: what lags here is missing
-	notes  *notes
+	plans  bool // nothing is changed, not even a digest that is wrong
+	// since is what the peer must have applied, so that nothing comes from before it.
+	since position.Position
+	notes *notes
 }
 
 // A looked is what a look has shown of one bucket.
 type looked struct {
 	bucket layout.Bucket
 	ops    []plan.Op
-	open   []plan.Open
+	open   []undecided
 	lag    int // documents that cannot be compared yet
 	theirs int // documents that the peer has to repair
 }
+
+// An undecided is a document about which nothing can be done.
+type undecided struct {
+	plan.Open
+	verdict plan.Verdict
+}
+
+// mayBeOld tells whether what is here may lack something that a member which cannot be
+// asked now has.
+func (u *undecided) mayBeOld() bool { return u.verdict != plan.Divergence && len(u.Asks) > 0 }
 
 // bucket looks at the documents of one bucket.
 func (l *look) bucket(ctx context.Context, b layout.Bucket) (looked, error) {
@@ -41,6 +54,9 @@ func (l *look) bucket(ctx context.Context, b layout.Bucket) (looked, error) {
 	if err != nil {
 		return is, causeOf(ctx, err)
 	}
+	if theirs.Applied.Less(l.since) {
+		return is, fmt.Errorf("%s: %w: it has fallen back to %v, from %v", l.peer, ErrUnreachable, theirs.Applied, l.since)
+	}
 	// Ours AFTER theirs: then this side has more likely applied what they speak of.
 	moment, err := l.stripe.Replica.Moment()
 	if err != nil {
@@ -49,6 +65,9 @@ func (l *look) bucket(ctx context.Context, b layout.Bucket) (looked, error) {
 	defer moment.Close()
 	mine, m, err := l.index(moment, b)
 	if err != nil {
+		return is, ofStore(err)
+	}
+	if err := l.sum(moment, b, m); err != nil {
 		return is, ofStore(err)
 	}
 	for _, f := range plan.Documents(mine, theirs, m, t) {
@@ -95,13 +114,21 @@ func (l *look) side(moment *buckets.Moment) plan.Side {
 	return sideOf(l.r.Self, moment.Position(), moment.Horizon(), l.heals)
 }
 
-// sideOf is where this host stands. A sick one is taken to have nothing: whatever its
-// copies lack may be missing.
+// sideOf is where a host stands.
 func sideOf(self string, applied, horizon position.Position, heals bool) plan.Side {
-	if heals {
-		return plan.Side{Host: self, Applied: position.Position{Birth: applied.Birth}, Horizon: horizon, Heals: true}
+	return plan.Side{Host: self, Applied: applied, Horizon: horizon, Heals: heals}
+}
+
+// sum has a bucket re-read whose kept digest is not that of its documents: nobody
+// would find it equal.
+func (l *look) sum(moment *buckets.Moment, b layout.Bucket, docs []plan.Doc) error {
+	kept := l.stripe.Replica.Survey([]buckets.Range{{First: b, Last: b}})
+	if l.plans || kept.Position != moment.Position() || kept.Buckets[0].Digest == plan.Sum(docs) {
+		return nil
 	}
-	return plan.Side{Host: self, Applied: applied, Horizon: horizon}
+	l.r.count.read()
+	_, err := l.stripe.Replica.CheckBucket(b)
+	return err
 }
 
 // finding counts a document that differs, and decides.
@@ -111,15 +138,24 @@ func (l *look) finding(ctx context.Context, is *looked, moment *buckets.Moment, 
 		return nil
 	}
 	l.notes.found(l, is.bucket, key, &f)
-	switch f.Verdict {
-	case plan.Lag:
+	there := f.Theirs.Damaged == "" && !f.Theirs.Position.IsZero()
+	switch {
+	case f.Verdict == plan.Lag:
 		is.lag++
 		return nil
-	case plan.Theirs:
+	case f.Verdict == plan.Theirs:
 		is.theirs++
 		return nil
+	case there && (f.Verdict == plan.Missing || l.heals && f.Verdict == plan.Corruption):
+		is.ops = append(is.ops, opOf(l.stripe.Name, is.bucket, key, &f, &plan.Decision{
+			Action: plan.Pull, Verdict: f.Verdict, From: []string{l.peer}, Right: f.Theirs, Rule: f.Rule,
+		}))
+		return nil
+	case l.heals && f.Verdict == plan.Gone:
+		is.ops = append(is.ops, opOf(l.stripe.Name, is.bucket, key, &f, &plan.Decision{Action: plan.Drop, Verdict: f.Verdict, Rule: f.Rule}))
+		return nil
 	}
-	d, err := l.decide(ctx, moment, key, mine, theirs, &f)
+	d, err := l.decide(ctx, moment, key, mine, &f)
 	if err != nil {
 		return err
 	}
@@ -127,9 +163,13 @@ func (l *look) finding(ctx context.Context, is *looked, moment *buckets.Moment, 
 	case plan.Pull, plan.Drop:
 		is.ops = append(is.ops, opOf(l.stripe.Name, is.bucket, key, &f, &d))
 	case plan.Undecided:
-		is.open = append(is.open, plan.Open{Stripe: l.stripe.Name, Bucket: is.bucket, Key: key, Rule: d.Rule, Asks: d.Asks})
+		is.open = append(is.open, openOf(l.stripe.Name, is.bucket, key, &d))
 	}
 	return nil
+}
+
+func openOf(stripe string, b layout.Bucket, k contract.Key, d *plan.Decision) undecided {
+	return undecided{plan.Open{Stripe: stripe, Bucket: b, Key: k, Rule: d.Rule, Asks: d.Asks}, d.Verdict}
 }
 
 func keyOf(f *plan.Finding) contract.Key {
@@ -151,23 +191,20 @@ func opOf(stripe string, b layout.Bucket, k contract.Key, f *plan.Finding, d *pl
 	return op
 }
 
-// decide asks as many members as the decision takes.
-func (l *look) decide(ctx context.Context, moment *buckets.Moment, k contract.Key, mine, theirs plan.Side, f *plan.Finding) (plan.Decision, error) {
+// decide asks all members. An index reads no more than states, and who votes should
+// have a whole copy, so everybody reads theirs.
+func (l *look) decide(ctx context.Context, moment *buckets.Moment, k contract.Key, mine plan.Side, f *plan.Finding) (plan.Decision, error) {
+	self, err := moment.Document(k)
+	if err != nil {
+		return plan.Decision{}, ofStore(err)
+	}
+	l.r.count.read()
+	if noted := f.Mine.Damaged; noted != "" && self.Damaged == "" {
+		self.Damaged = noted
+	}
+	f.Mine = docOf(&self)
+	f.Mine.Key = k
 	v := newVote(l.r, l.stripe)
 	v.set(plan.View{Side: mine, Doc: f.Mine})
-	v.set(plan.View{Side: theirs, Doc: f.Theirs})
-	if f.Verdict == plan.Divergence || f.Verdict == plan.Gone {
-		// An index reads no more than states. Who is outvoted should have a whole copy.
-		self, err := moment.Document(k)
-		if err != nil {
-			return plan.Decision{}, ofStore(err)
-		}
-		l.r.count.read()
-		f.Mine = docOf(&self)
-		v.set(plan.View{Side: mine, Doc: f.Mine})
-		if err := v.ask(ctx, k, append(v.unasked(), l.peer)); err != nil {
-			return plan.Decision{}, err
-		}
-	}
 	return v.decide(ctx, k)
 }

@@ -74,7 +74,7 @@ func (n *notes) done(d done) {
 }
 
 // undecided tells of a document about which nothing is done.
-func (n *notes) undecided(o plan.Open) {
+func (n *notes) undecided(o *plan.Open) {
 	s := Skipped{Stripe: o.Stripe, Bucket: o.Bucket.String(), Space: o.Key.Space, Key: o.Key.Key, Why: o.Rule}
 	if n.skip(s) {
 		n.r.count.add(func(c *Counters) { c.Undecided++ })

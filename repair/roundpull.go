@@ -69,7 +69,8 @@ type pulling struct {
 	r      *Repairer
 	stripe *Stripe
 	from   string
-	urgent bool // a request waits: the rate is not waited for
+	urgent bool              // a request waits: the rate is not waited for
+	since  position.Position // nothing may come from before it
 	wants  map[contract.Key]wanted
 	told   func(settled) // of each document, in the order in which they came
 
@@ -79,8 +80,8 @@ type pulling struct {
 
 // pull pulls documents and tells of each what became of it. Those that it does not tell
 // of did not come, because of the error.
-func (r *Repairer) pull(ctx context.Context, s *Stripe, from string, urgent bool, wants []wanted, told func(settled)) error {
-	p := &pulling{r: r, stripe: s, from: from, urgent: urgent, wants: make(map[contract.Key]wanted, len(wants)), told: told}
+func (p *pulling) pull(ctx context.Context, wants []wanted, told func(settled)) error {
+	p.wants, p.told = make(map[contract.Key]wanted, len(wants)), told
 	list := make([]Want, len(wants))
 	for i, w := range wants {
 		list[i] = w.Want
@@ -186,7 +187,7 @@ func lied(host, format string, args ...any) error {
 
 // put puts a list into the store.
 func (p *pulling) put(list []*Pulled) error {
-	floor := p.r.clean.floor(p.stripe.Name)
+	floor := later(p.since, p.r.clean.floor(p.stripe.Name))
 	puts, from := make([]buckets.Put, 0, len(list)), make([]*Pulled, 0, len(list))
 	for _, d := range list {
 		w := p.wants[d.Doc.Key]
@@ -197,7 +198,11 @@ func (p *pulling) put(list []*Pulled) error {
 			p.told(settled{wanted: w, outcome: buckets.TooOld, why: notTaken(buckets.TooOld)})
 			continue
 		}
-		puts, from = append(puts, buckets.Put{Image: d.Image, AsOf: asOf, Over: w.over}), append(from, d)
+		over := w.over
+		if d.Doc.Position != w.Position || d.Doc.Digest != w.Digest {
+			over = nil // it is not the copy that was voted for
+		}
+		puts, from = append(puts, buckets.Put{Image: d.Image, AsOf: asOf, Over: over}), append(from, d)
 	}
 	result, err := p.stripe.Replica.Put(puts)
 	if err != nil {

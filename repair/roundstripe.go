@@ -266,8 +266,11 @@ func (c *comparison) documents(ctx context.Context, lot []layout.Bucket, of map[
 	var ops []plan.Op
 	for i := range all {
 		l := &all[i]
-		for _, o := range l.open {
-			c.notes.undecided(o)
+		for j := range l.open {
+			c.notes.undecided(&l.open[j].Open)
+			if c.dry != nil {
+				c.dry.Undecided = append(c.dry.Undecided, l.open[j].Open)
+			}
 		}
 		p := of[l.bucket]
 		switch {
@@ -280,7 +283,7 @@ func (c *comparison) documents(ctx context.Context, lot []layout.Bucket, of map[
 		}
 		ops = append(ops, l.ops...)
 		if c.dry != nil {
-			c.dry.Ops, c.dry.Undecided = append(c.dry.Ops, l.ops...), append(c.dry.Undecided, l.open...)
+			c.dry.Ops = append(c.dry.Ops, l.ops...)
 		}
 	}
 	if c.dry != nil || len(ops) == 0 {

@@ -76,25 +76,15 @@ func (v *vote) ask(ctx context.Context, k contract.Key, hosts []string) error {
 	return nil
 }
 
-// decide decides, and asks those of the other members that may change an open decision.
+// decide asks the other members and decides.
 func (v *vote) decide(ctx context.Context, k contract.Key) (plan.Decision, error) {
-	for {
-		d := plan.Decide(v.r.Self, v.views)
-		if d.Action != plan.Undecided {
-			return d, nil
-		}
-		ask := slices.DeleteFunc(v.unasked(), func(h string) bool { return len(d.Asks) > 0 && !slices.Contains(d.Asks, h) })
-		if len(ask) == 0 {
-			return d, nil
-		}
-		if err := v.ask(ctx, k, ask); err != nil {
-			return d, err
-		}
+	if err := v.ask(ctx, k, v.unasked()); err != nil {
+		return plan.Decision{}, err
 	}
+	return plan.Decide(v.r.Self, v.views), nil
 }
 
-// whole has a copy of the document that passes its own check come from somewhere: all
-// members are asked, the owner first.
+// whole asks all members about a document and decides what to do about it here.
 func (r *Repairer) whole(ctx context.Context, s *Stripe, k contract.Key) (plan.Finding, plan.Decision, error) {
 	var f plan.Finding
 	var d plan.Decision
@@ -112,9 +102,6 @@ func (r *Repairer) whole(ctx context.Context, s *Stripe, k contract.Key) (plan.F
 	f.Mine.Key = k
 	v := newVote(r, s)
 	v.set(plan.View{Side: sideOf(r.Self, moment.Position(), moment.Horizon(), s.Sick != ""), Doc: f.Mine})
-	if err := v.ask(ctx, k, v.unasked()); err != nil {
-		return f, d, err
-	}
 	d, err = v.decide(ctx, k)
 	return f, d, err
 }

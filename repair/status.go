@@ -51,9 +51,10 @@ type Counters struct {
 
 // RoundState is what the rounds are at.
 type RoundState struct {
-	Running bool         `json:"running"`
-	Next    *time.Time   `json:"next"` // null while one runs or repair is paused
-	Last    *RoundResult `json:"last"` // null before the first one
+	IntervalMS int64        `json:"interval_ms"` // between two rounds
+	Running    bool         `json:"running"`
+	Next       *time.Time   `json:"next"` // null while one runs or repair is paused
+	Last       *RoundResult `json:"last"` // null before the first one
 }
 
 // RoundResult is what a round found.
@@ -194,7 +195,7 @@ func (r *Repairer) Status() Status {
 func (r *Repairer) roundState(paused time.Time) RoundState {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	is := RoundState{Running: r.running, Last: r.last}
+	is := RoundState{IntervalMS: r.Config.Interval.Milliseconds(), Running: r.running, Last: r.last}
 	if !r.running && paused.IsZero() {
 		is.Next = timeOrNil(r.next)
 	}
