@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -132,9 +133,14 @@ func TestMendIsBounded(t *testing.T) {
 	k := simKey(42)
 	m.reopen(func(db *pebble.DB) { flipRow(t, db, 'e', k.Key) })
 	m.stop()
-	m.start(Config{MendTimeout: 2 * time.Second})
 	hang := make(chan struct{})
-	m.peers.fault = func(string, string) error { <-hang; return ErrUnreachable }
+	var fault atomic.Pointer[func() error] // a mending goes on behind the request that has gone
+	none := func() error { return nil }
+	silent := func() error { <-hang; return ErrUnreachable }
+	nobody := func() error { return fmt.Errorf("h: %w", ErrUnreachable) }
+	fault.Store(&silent)
+	m.peers.fault = func(string, string) error { return (*fault.Load())() }
+	m.start(Config{MendTimeout: 2 * time.Second})
 	ctx, cancel := context.WithCancelCause(t.Context())
 	gone := errors.New("the client has gone")
 	cancel(gone)
@@ -142,11 +148,11 @@ func TestMendIsBounded(t *testing.T) {
 		t.Errorf("the request's own end: %v", err)
 	}
 	close(hang)
-	m.peers.fault = func(string, string) error { return fmt.Errorf("h: %w", ErrUnreachable) }
+	fault.Store(&nobody)
 	if err := m.r.Mend(t.Context(), k); err == nil {
 		t.Error("mended by nobody")
 	}
-	m.peers.fault = nil
+	fault.Store(&none)
 	if err := m.r.Mend(t.Context(), k); err != nil {
 		t.Error(err)
 	}
