@@ -30,7 +30,7 @@ const incompleteFile = "incomplete"
 type markSet struct {
 	buckets [layout.Buckets / 64]uint64
 	lists   bool // rows that are in the order of names or positions are missing
-	made    int  // how often something was marked, in this process
+	made    int  // how often rows were cut out, in this process
 }
 
 func (m *markSet) has(b layout.Bucket) bool { return m.buckets[b/64]&(1<<(b%64)) != 0 }
@@ -153,11 +153,8 @@ func (s *Store) mark(change func(m *markSet)) error {
 		more.buckets[i] |= m.buckets[i]
 	}
 	more.lists = more.lists || m.lists
-	if more.buckets != old.buckets || more.lists != old.lists {
-		more.made++
-		m.made = more.made
-		s.marking.now.Store(&more)
-	}
+	more.made = m.made
+	s.marking.now.Store(&more)
 	if err := writeMarks(s.opts.FS, s.dir, &m); err != nil {
 		return fmt.Errorf("mark what the document store has lost: %w", err)
 	}
@@ -167,21 +164,20 @@ func (s *Store) mark(change func(m *markSet)) error {
 
 const marksTitle = "trireme incomplete 1"
 
-// appendMarks writes marks for their file: readable lines, the last one a
+// encodeMarks writes marks for their file: readable lines, the last one a
 // checksum of the others.
-func appendMarks(b []byte, m *markSet) []byte {
-	begin := len(b)
-	b = append(b, marksTitle+"\nbuckets"...)
+func encodeMarks(m *markSet) []byte {
+	b := []byte(marksTitle + "\nbuckets")
 	for _, g := range m.ranges() {
 		b = fmt.Appendf(b, " %d-%d", g.First, g.Last)
 	}
 	if b = append(b, '\n'); m.lists {
 		b = append(b, "lists\n"...)
 	}
-	return fmt.Appendf(b, "checksum %016x\n", checksum([]byte(incompleteFile), b[begin:]))
+	return fmt.Appendf(b, "checksum %016x\n", checksum([]byte(incompleteFile), b))
 }
 
-// parseMarks reads what appendMarks wrote, and nothing else.
+// parseMarks reads what encodeMarks wrote, and nothing else.
 func parseMarks(b []byte) (*markSet, error) {
 	m := &markSet{}
 	lines := strings.Split(string(b), "\n")
@@ -198,7 +194,7 @@ func parseMarks(b []byte) (*markSet, error) {
 		m.set(Range{layout.Bucket(f), layout.Bucket(l)}, true)
 	}
 	m.lists = slices.Contains(lines[2:], "lists")
-	if !bytes.Equal(appendMarks(nil, m), b) {
+	if !bytes.Equal(encodeMarks(m), b) {
 		return nil, fmt.Errorf("checksum: %w", ErrDamaged)
 	}
 	return m, nil
@@ -218,7 +214,7 @@ func writeMarks(files vfs.FS, dir string, m *markSet) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(appendMarks(nil, m))
+	_, err = f.Write(encodeMarks(m))
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
 		err = files.Rename(fresh, path)

@@ -27,7 +27,7 @@ func drawMarks(t *rapid.T) *markSet {
 func TestMarksAreReadAsWritten(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := drawMarks(t)
-		b := appendMarks(nil, m)
+		b := encodeMarks(m)
 		if got, err := parseMarks(b); err != nil || *got != *m {
 			t.Fatalf("%s: %v", b, err)
 		}
@@ -49,11 +49,11 @@ func TestMarksAreReadAsWritten(t *testing.T) {
 
 func FuzzMarks(f *testing.F) {
 	f.Add([]byte(marksTitle + "\nbuckets 3-5\nlists\n"))
-	f.Add(appendMarks(nil, &markSet{}))
+	f.Add(encodeMarks(&markSet{}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := parseMarks(b)
-		if err == nil && string(appendMarks(nil, m)) != string(b) {
-			t.Errorf("%q is another way to write %q", b, appendMarks(nil, m))
+		if err == nil && string(encodeMarks(m)) != string(b) {
+			t.Errorf("%q is another way to write %q", b, encodeMarks(m))
 		}
 	})
 }
@@ -196,7 +196,7 @@ func TestForgetNoticesLostIDs(t *testing.T) {
 	p := placeOf(k)
 	for seq := int32(2); seq < 300; seq++ {
 		log.time += 10_000
-		log.batch(withID(patch(k, update(seq, seq, "{}")), string(rune('a'+seq))))
+		log.batch(withID(patch(k, update(seq, seq, "{}")), string('a'+seq)))
 		log.feed(t, s)
 		if seq == 100 {
 			s.heads.forget([][]byte{p.common})

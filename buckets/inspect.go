@@ -90,6 +90,9 @@ func (s *Store) inspect(ctx context.Context, t sst, pace func(bytes int) error) 
 		return in.whole(t), err
 	}
 	defer in.close()
+	if why := in.deletions(ctx); why != nil {
+		return flawed(why, t.gap), nil
+	}
 	if why := in.beside(); why != nil {
 		in.flaw = flawed(why)
 	}
@@ -148,6 +151,16 @@ func (in *inspector) whole(t sst) *flaw {
 	return in.flaw
 }
 
+// deletions checks the deletions of ranges, without which none of the table's rows
+// can be read.
+func (in *inspector) deletions(ctx context.Context) error {
+	it, err := in.NewRawRangeDelIter(ctx, sstable.NoFragmentTransforms, sstable.NoReadEnv)
+	if err == nil && it != nil {
+		it.Close()
+	}
+	return err
+}
+
 // beside checks what stands beside the rows and is not read by reading them.
 func (in *inspector) beside() error {
 	layout, err := in.Layout()
@@ -169,13 +182,6 @@ func (in *inspector) beside() error {
 // forward reads all rows. Where that fails it tells the key to cut from: that of
 // the last row read, or that of a row without a value.
 func (in *inspector) forward(ctx context.Context, t sst, pace func(int) error) (from []byte, why, err error) {
-	dels, why := in.NewRawRangeDelIter(ctx, sstable.NoFragmentTransforms, sstable.NoReadEnv)
-	if why != nil {
-		return t.from, why, nil
-	}
-	if dels != nil {
-		dels.Close()
-	}
 	it, why := in.NewIter(sstable.NoTransforms, t.from, t.to, sstable.AssertNoBlobHandles)
 	if why != nil {
 		return t.from, why, nil

@@ -42,6 +42,7 @@ type Moment struct {
 	snap    *pebble.Snapshot
 	applied Applied
 	horizon position.Position
+	marks   *markSet // what the store had lost
 
 	mu      sync.Mutex
 	readers []*reader // that nobody uses now
@@ -52,7 +53,8 @@ type Moment struct {
 func (r *Replica) Moment() (*Moment, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return &Moment{replica: r, snap: r.store.db.NewSnapshot(), applied: r.Applied(), horizon: r.horizon()}, nil
+	s := r.store
+	return &Moment{replica: r, snap: s.db.NewSnapshot(), applied: r.Applied(), horizon: r.horizon(), marks: s.marks()}, nil
 }
 
 // Close lets go of the moment.
@@ -85,6 +87,15 @@ func (m *Moment) done(r *reader) {
 	m.readers = append(m.readers, r)
 }
 
+// torn tells that rows were cut out of the store since this moment, out of this
+// moment too.
+func (m *Moment) torn() error {
+	if m.replica.store.marks().made != m.marks.made {
+		return errors.New("rows were cut out of the store since this moment: begin a new one")
+	}
+	return nil
+}
+
 // Applied tells how far the replica had come.
 func (m *Moment) Applied() Applied { return m.applied }
 
@@ -109,7 +120,7 @@ func (m *Moment) Index(b layout.Bucket, after contract.Key, limit int) (docs []D
 	defer it.Close()
 	for ok := it.First(); ok; ok = it.Next() {
 		if len(docs) == limit {
-			return docs, true, nil
+			return docs, true, m.torn()
 		}
 		content, damaged := row(it)
 		d, ok := indexed(it.Key(), content, damaged)
@@ -121,7 +132,7 @@ func (m *Moment) Index(b layout.Bucket, after contract.Key, limit int) (docs []D
 		}
 		docs = append(docs, d)
 	}
-	return docs, false, damage(it.Error())
+	return docs, false, errors.Join(damage(it.Error()), m.torn())
 }
 
 // indexed is what a state row says; ok is false for a row under no document's key.
@@ -147,7 +158,8 @@ func (d *DocState) fill(s *document.State, sum digest.Digest) {
 }
 
 // Document reads one document with all its rows and checks it. A document that is
-// absent has a zero Position; one that fails its check says why in Damaged.
+// absent has a zero Position; one that fails its check says why in Damaged, and so
+// does one that is absent in an incomplete bucket.
 func (m *Moment) Document(k contract.Key) (DocState, error) {
 	p := placeOf(k)
 	d, _, err := m.whole(&p, false)
@@ -171,7 +183,13 @@ func (m *Moment) whole(p *place, image bool) (DocState, *Image, error) {
 		return DocState{Key: p.key}, nil, err
 	}
 	defer m.done(r)
-	return r.whole(m.snap, p, image)
+	d, im, err := r.whole(m.snap, p, image)
+	if errors.Is(err, ErrAbsent) {
+		if unsure := m.replica.store.unsure(p.bucket, m.marks); unsure != nil {
+			err = unsure
+		}
+	}
+	return d, im, err
 }
 
 // Image reads one document or tombstone whole. It fails with [ErrAbsent], and with
@@ -204,5 +222,9 @@ func (m *Moment) Images(b layout.Bucket, after contract.Key, visit func(k contra
 		return err
 	}
 	defer m.done(r)
-	return w.through(r, bucketSpan(b, after))
+	err = w.through(r, bucketSpan(b, after))
+	if torn := m.torn(); torn != nil {
+		return torn // whatever visit wanted
+	}
+	return err
 }

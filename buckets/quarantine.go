@@ -386,6 +386,7 @@ func (s *Store) markWounds(wounds []wound) error {
 		r.missed.all(r.position()) // nobody knows by which documents
 	}
 	return s.mark(func(m *markSet) {
+		m.made++
 		for _, w := range wounds {
 			for _, g := range w.buckets(bucketTables...) {
 				m.set(g, true)

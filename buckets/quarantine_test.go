@@ -115,6 +115,39 @@ func TestQuarantineByBlock(t *testing.T) {
 	}
 }
 
+// TestQuarantineOfDeletions damages the block of range deletions: without it no row
+// of the table can be read.
+func TestQuarantineOfDeletions(t *testing.T) {
+	w := newRot(t)
+	fs := w.clone(t)
+	s := open(t, fs, rotOptions())
+	defer closed(t, s)
+	err := errors.Join(w.feed(s, w.log.seq()), s.db.DeleteRange([]byte("y"), []byte("z"), pebble.NoSync), s.db.Flush())
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.ssts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(list, func(one sst) bool { return layoutOf(t, s, one.file).RangeDel.Length > 0 })
+	if i < 0 {
+		t.Fatal("no table has any")
+	}
+	flipFile(t, fs, tableFile(list[i].file), middle(layoutOf(t, s, list[i].file).RangeDel))
+	if err := s.CheckFiles(context.Background(), unhurried); err != nil {
+		t.Fatal(err)
+	}
+	losses, err := s.Quarantine(context.Background())
+	if err != nil || len(losses) != 1 || !bytes.Equal(losses[0].From, list[i].from) || !bytes.Equal(losses[0].To, list[i].to) {
+		t.Fatalf("%+v, %v", losses, err)
+	}
+	trusted(t, w.then, w.ask(s, w.log.seq()), false)
+	w.heal(t, s)
+	verified(t, s)
+	sameStores(t, s, w.later)
+}
+
 // TestCompactionFindsDamage: nobody reads the bad block, but a compaction.
 func TestCompactionFindsDamage(t *testing.T) {
 	w := newRot(t)
@@ -367,6 +400,59 @@ func TestQuarantineUnderLoad(t *testing.T) {
 	w.heal(t, s)
 	verified(t, s)
 	sameStores(t, s, w.later)
+}
+
+// TestMomentsOfLostRows: what a cut takes out of a moment is not absent in it.
+func TestMomentsOfLostRows(t *testing.T) {
+	w := newRot(t)
+	fs := w.clone(t)
+	s := open(t, fs, rotOptions())
+	defer closed(t, s)
+	r, err := s.Replica("s1", birth)
+	if err == nil {
+		err = w.feed(s, w.seq)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := bottom(t, s)
+	before, err := r.Moment()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer before.Close()
+	flipFile(t, fs, tableFile(bad.file), middle(layoutOf(t, s, bad.file).Properties))
+	if err := s.CheckFiles(context.Background(), unhurried); err != nil {
+		t.Fatal(err)
+	}
+	if losses, err := s.Quarantine(context.Background()); err != nil || len(losses) == 0 {
+		t.Fatalf("%v, %v", losses, err)
+	}
+	afterwards, err := r.Moment()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer afterwards.Close()
+	for _, k := range w.keys[:20] {
+		b := layout.BucketOf(k.Space, k.Key)
+		if docs, _, err := before.Index(b, contract.Key{}, 1000); err == nil {
+			t.Errorf("index of before: %v", docs)
+		}
+		if err := before.Images(b, contract.Key{}, func(contract.Key, *Image, error) error { return nil }); err == nil {
+			t.Error("images of before: no error")
+		}
+		if _, _, err := afterwards.Index(b, contract.Key{}, 1000); err != nil {
+			t.Errorf("index of afterwards: %v", err)
+		}
+		for _, m := range []*Moment{before, afterwards} {
+			if _, err := m.Image(k); !errors.Is(err, ErrDamaged) || errors.Is(err, ErrAbsent) {
+				t.Errorf("image of %q: %v", k, err)
+			}
+			if d, err := m.Document(k); err != nil || d.Damaged == "" {
+				t.Errorf("document %q: %+v, %v", k, d, err)
+			}
+		}
+	}
 }
 
 // TestQuarantineGivesUp: a record that never ends must not hold it for ever.

@@ -105,7 +105,9 @@ func TestQuarantineSurvivesCrashes(t *testing.T) {
 	if losses, err := s.Quarantine(context.Background()); err != nil || len(losses) == 0 {
 		t.Fatalf("%v, %v", losses, err)
 	}
+	trap.mu.Lock()
 	cut := len(crashes)
+	trap.mu.Unlock()
 	if err := w.feed(s, w.log.seq()); err != nil {
 		t.Fatal(err)
 	}

@@ -24,18 +24,29 @@ func (t *tx) release(so, far position.Position) (position.Position, error) {
 		return so, nil
 	}
 	rows := tombstones(so, far)
+	if err := damage(t.releaseRows(rows)); errors.Is(err, ErrDamaged) {
+		// What is not found here differs from the others then, and repair drops it.
+		t.store.opts.Events(Event{Kind: RowDamaged, Position: t.pos, Err: err})
+	} else if err != nil {
+		return so, err
+	}
+	// Not one by one: the next release would have to step over each.
+	return far, t.batch.DeleteRange(rows.LowerBound, rows.UpperBound, nil)
+}
+
+// releaseRows removes the tombstones of a range.
+func (t *tx) releaseRows(rows *pebble.IterOptions) error {
 	it, err := t.store.db.NewIter(rows)
 	if err != nil {
-		return so, err
+		return err
 	}
 	defer it.Close()
 	for ok := it.First(); ok; ok = it.Next() {
 		if err := t.releaseOne(it.Key()); err != nil {
-			return so, err
+			return err
 		}
 	}
-	// Not one by one: the next release would have to step over each.
-	return far, errors.Join(it.Error(), t.batch.DeleteRange(rows.LowerBound, rows.UpperBound, nil))
+	return it.Error()
 }
 
 // releaseOne removes the tombstone of a row. The row may be wrong: only the state
