@@ -71,7 +71,7 @@ func (l *look) bucket(ctx context.Context, b layout.Bucket) (looked, error) {
 		return is, ofStore(err)
 	}
 	for _, f := range plan.Documents(mine, theirs, m, t) {
-		if err := l.finding(ctx, &is, moment, mine, theirs, f); err != nil {
+		if err := l.finding(ctx, &is, moment, mine, f); err != nil {
 			return is, causeOf(ctx, err)
 		}
 	}
@@ -132,7 +132,7 @@ func (l *look) sum(moment *buckets.Moment, b layout.Bucket, docs []plan.Doc) err
 }
 
 // finding counts a document that differs, and decides.
-func (l *look) finding(ctx context.Context, is *looked, moment *buckets.Moment, mine, theirs plan.Side, f plan.Finding) error {
+func (l *look) finding(ctx context.Context, is *looked, moment *buckets.Moment, mine plan.Side, f plan.Finding) error {
 	key := keyOf(&f)
 	if f.Verdict == plan.Same {
 		return nil
