@@ -80,7 +80,7 @@ func (c config) renderAccounts(line func(string, ...any), k keys) {
 		line("no_auth_user: %s", k.open.public)
 	}
 	line("accounts {")
-	line("  %s {}", systemAccount)
+	renderSystemAccount(line)
 	line("  %s {", logAccount)
 	line("    jetstream: enabled")
 	line("    users: [")
@@ -91,6 +91,7 @@ func (c config) renderAccounts(line func(string, ...any), k keys) {
 	for _, call := range calls() {
 		line("      { service: %s, response_type: %s, accounts: [%s] }", quote(call.subject), call.responses(), clientAccount)
 	}
+	exportEvents(line, logEvents)
 	line("    ]")
 	line("  }")
 	line("  %s {", clientAccount)
@@ -98,8 +99,9 @@ func (c config) renderAccounts(line func(string, ...any), k keys) {
 	line("      %s", ownUser(k.service, []string{"adama.>", hostSubjects, "$SRV.>", "_INBOX.>", serviceInbox + ".>"}, []string{"adama.>", hostSubjects, "$SRV.>", serviceInbox + ".>"}))
 	line("      %s", ownUser(k.gateIn, []string{"_INBOX.>"}, []string{gateSubject}))
 	for _, u := range c.Clients {
-		line("      { user: %s, password: %s, allowed_connection_types: [STANDARD, WEBSOCKET], %s }",
-			quote(u.Name), quote(u.Password), permissions(u.Role))
+		if u.Role != RoleSystem {
+			renderUser(line, u)
+		}
 	}
 	if c.open() {
 		// A key, not a name and an empty password: nobody has to warn about that.
@@ -111,9 +113,17 @@ func (c config) renderAccounts(line func(string, ...any), k keys) {
 	for _, call := range calls() {
 		line("      { service: { account: %s, subject: %s } }", logAccount, quote(call.subject))
 	}
+	importWatch(line)
 	line("    ]")
 	line("  }")
+	c.renderWatchAccount(line)
 	line("}")
+}
+
+// renderUser is a client from outside.
+func renderUser(line func(string, ...any), u User) {
+	line("      { user: %s, password: %s, allowed_connection_types: [STANDARD, WEBSOCKET], %s }",
+		quote(u.Name), quote(u.Password), permissions(u.Role))
 }
 
 // localSubjects are what any host answers, and where the one answers to which the
@@ -153,18 +163,18 @@ func ownUser(key userKey, publish, subscribe []string) string {
 // permissions of a client from outside. It can subscribe to no request subject, so that
 // it takes no request from the service, and it publishes no events.
 func permissions(role Role) string {
-	publish := []string{"adama.>", "$SRV.>"}
-	for _, c := range readCalls {
-		publish = append(publish, c.subject)
+	if role == RoleSystem {
+		return watchPermissions()
 	}
+	publish := append([]string{"adama.>", "$SRV.>"}, subjects(readCalls)...)
+	subscribe := []string{"_INBOX.>", "adama.event.>"}
 	if role == RoleOperator {
-		for _, c := range slices.Concat(viewCalls, repairCalls) {
-			publish = append(publish, c.subject)
-		}
+		publish = append(publish, subjects(slices.Concat(viewCalls, repairCalls, serverCalls))...)
 		publish = append(publish, hostSubjects, gateSubject, ackSubjects)
+		subscribe = append(subscribe, eventSubjects...)
 	}
 	return fmt.Sprintf("permissions: { publish: { allow: %s, deny: %s }, subscribe: { allow: %s } }",
-		list(publish), list([]string{"adama.event.>"}), list([]string{"_INBOX.>", "adama.event.>"}))
+		list(publish), list([]string{"adama.event.>"}), list(subscribe))
 }
 
 func list(subjects []string) string {

@@ -89,7 +89,7 @@ func attempts() []*nats.Msg {
 		"$JS.API.CONSUMER.CREATE.trireme-s2.push":         push("push", "trireme.log.s1", ""),
 		"$JS.API.CONSUMER.CREATE.trireme-s2.push.>":       push("push", "trireme.log.s1", `"filter_subject":">",`),
 		"$JS.API.CONSUMER.CREATE.trireme-s2.purge":        push("purge", "$JS.API.STREAM.PURGE.trireme-s1", `"headers_only":true,`),
-		"_R_.guess": "forged", "$SYS.REQ.SERVER.PING.JSZ": "", "$SYS.REQ.ACCOUNT.TRIREME.JSZ": "",
+		"_R_.guess": "forged", "$SYS.REQ.SERVER.PING.PROFILEZ": "", "$SYS.REQ.ACCOUNT.TRIREME.JSZ": "",
 		"_GATE.x": "forged", "_LOG.x": "forged", "_SERVICE.x": "forged",
 	} {
 		add(subject, "_INBOX.attempt", body, nil)
@@ -377,6 +377,8 @@ func TestSubscriptionsFromOutside(t *testing.T) {
 		{"$JS.>", false},
 		{"$JS.API.CONSUMER.CREATE.>", false},
 		{"$SYS.>", false},
+		{"$SYS.REQ.>", false},
+		{"$JS.EVENT.>", false},
 		{"_SERVICE.>", false},
 		{"_GATE.>", false},
 		{"_LOG.>", false},

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"trireme/internal/controls"
 )
 
 const (
@@ -153,7 +155,7 @@ func (c config) render(k keys) string {
 	line("max_pending: %d", int64(c.MaxPayload)*pendingFactor)
 	line("jetstream {")
 	line("  store_dir: %s", quote(c.Dir))
-	line("  sync_interval: always")
+	line("  sync_interval: %s", syncInterval())
 	line("  strict: true")
 	line("  max_memory_store: %d", maxMemory)
 	if c.MaxFile > 0 {
@@ -200,4 +202,12 @@ func (c config) options(k keys) (*server.Options, error) {
 	o.NoSigs = true // signals belong to the program
 	o.DisableJetStreamBanner = true
 	return o, nil
+}
+
+// syncInterval has every write synced before it is answered.
+func syncInterval() string {
+	if !controls.Sync {
+		return "24h"
+	}
+	return "always"
 }

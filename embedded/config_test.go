@@ -107,7 +107,7 @@ func TestConfigNamesEveryFault(t *testing.T) {
 		{"payload that is no payload", &Server{MaxPayload: math.MaxInt32, Extra: "max_payload: 1"}, []string{`"max_payload" cannot be set here`}},
 		{"users", &Server{Clients: []User{user, user, {}, {Name: "x", Password: "y", Role: "king"}}}, []string{
 			`clients[1] "adama": the name is there twice`, `clients[2] "": the name is empty`, `clients[2] "": the password is empty`,
-			`clients[2] "": role ""; choose client or operator`, `clients[3] "x": role "king"`,
+			`clients[2] "": role ""; choose client, operator or system`, `clients[3] "x": role "king"`,
 		}},
 		{"extra syntax", &Server{Extra: "a: ["}, []string{"extra NATS configuration: "}},
 		{"extra that closes our block", &Server{Extra: "}\naccounts { TRIREME {} }"}, []string{"extra NATS configuration: "}},

@@ -63,7 +63,7 @@ func checkExtra(extra string) []error {
 // node is trusted with a whole account.
 func checkLeafnodes(o *server.Options) error {
 	ours := func(account string) bool {
-		return account == logAccount || account == systemAccount || account == clientAccount
+		return account == logAccount || account == systemAccount || account == clientAccount || account == watchAccount
 	}
 	bound := ours(o.LeafNode.Account)
 	for _, u := range o.LeafNode.Users {

@@ -13,8 +13,12 @@ const (
 	// RoleClient may use the operations, the service discovery and read-only calls of
 	// the JetStream API.
 	RoleClient Role = "client"
-	// RoleOperator may also look into a stream as `nats stream view` does.
+	// RoleOperator may also look into a stream as `nats stream view` does, ask hosts for
+	// their status, and look at the servers.
 	RoleOperator Role = "operator"
+	// RoleSystem may look at the servers of the cluster, with the commands of `nats
+	// server` and `nats events`, and at nothing else: it reads no document and no stream.
+	RoleSystem Role = "system"
 )
 
 // A User is a client that may connect from outside.
@@ -41,8 +45,8 @@ func checkUsers(users []User) []error {
 		if u.Password == "" {
 			fault(i, "the password is empty; give it one")
 		}
-		if u.Role != RoleClient && u.Role != RoleOperator {
-			fault(i, "role %q; choose %s or %s", u.Role, RoleClient, RoleOperator)
+		if u.Role != RoleClient && u.Role != RoleOperator && u.Role != RoleSystem {
+			fault(i, "role %q; choose %s, %s or %s", u.Role, RoleClient, RoleOperator, RoleSystem)
 		}
 	}
 	return errs
