@@ -12,6 +12,7 @@ type Facts struct {
 	Self    Self
 	NoLog   bool                // there is nothing in jetstream/
 	Applied map[string]uint64   // of each stripe, the last record that the store holds, as it was opened
+	Own     Sighting            // what the disk remembers of itself
 	Stripes map[string][]string // the members of each stripe that this host is a member of
 	Replies map[string]Reply    // by host; one that is not here has not answered
 	Order   *Order              // to readmit the host, nil for none
@@ -49,6 +50,8 @@ type Verdict struct {
 //     nobody has seen a host of this name. When somebody has, the disk was lost.
 //   - A disk older than what somebody has seen of it, or not the one that was seen,
 //     comes from the past.
+//   - A store that has lost what the disk itself remembers of it was damaged, and says
+//     nothing of the disk's age: the boot does, and the logs are what they were.
 //   - A lost or older disk is held back, and comes in empty as soon as every other
 //     member of its stripes is up and healthy.
 //   - Any other disk starts when so many members of each of its stripes have

@@ -40,6 +40,10 @@ func saw(disk string, boot, durable uint64) func(*Answer) {
 	}
 }
 
+func own(disk string, boot, durable uint64) change {
+	return func(f *Facts) { f.Own = Sighting{Disk: disk, Boot: boot, Durable: map[string]uint64{"s1": durable}} }
+}
+
 func starting(a *Answer)  { a.State, a.Healthy = Starting, false }
 func unhealthy(a *Answer) { a.Healthy = false }
 func isNew(a *Answer)     { a.Begun, a.Boot, a.State, a.Healthy = false, 0, Starting, false }
@@ -111,6 +115,13 @@ func TestAdmit(t *testing.T) {
 		{"a copy from this boot", kept, []change{answers("h2", saw("D", 5, 101)), fails("h3")}, Held, "h3", "stripe s1 up to record 101, this disk has it up to 100"},
 		{"a copy from this boot, all well", kept, []change{answers("h2", saw("D", 5, 101)), answers("h3")}, Reset, "", ""},
 		{"its store is gone", member(false, 5, 0), []change{answers("h2", saw("D", 5, 100)), fails("h3")}, Held, "h3", ""},
+		{"its store is gone, and it remembers", member(false, 5, 0), []change{own("D", 5, 100), answers("h2", held, saw("D", 5, 100)), fails("h3")}, Start, "", "not older"},
+		{"its store is cut short, and it remembers some of that", kept, []change{own("D", 5, 140), answers("h2", saw("D", 5, 150)), fails("h3")}, Start, "", ""},
+		{"its store is cut short, and so is the disk", kept, []change{own("D", 5, 140), answers("h2", saw("D", 6, 150)), fails("h3")}, Held, "h3", "boot 6"},
+		{"it remembers less than was seen, and has that", kept, []change{own("D", 4, 90), answers("h2", saw("D", 5, 150)), fails("h3")}, Held, "h3", "up to record 150"},
+		{"it remembers another disk", kept, []change{own("A", 5, 140), answers("h2", saw("D", 5, 150)), fails("h3")}, Held, "h3", "up to record 150"},
+		{"its store and its logs are gone, and it remembers", member(true, 5, 0), []change{own("D", 5, 100), answers("h2", saw("D", 5, 100)), fails("h3")}, Held, "h3", "the disk is empty"},
+		{"a damaged store was let in since then", member(false, 6, 3), []change{answers("h2", saw("D", 5, 100)), fails("h3")}, Start, "", ""},
 		{"its logs are gone", member(true, 5, 100), []change{answers("h2", saw("D", 5, 100)), fails("h3")}, Held, "h3", "logs in jetstream/ are gone"},
 		{"its logs are gone, all well", member(true, 5, 100), []change{answers("h2"), answers("h3")}, Reset, "", ""},
 		{"the disk that was replaced", kept, []change{answers("h2", saw("N", 3, 0)), answers("h3", starting)}, Held, "h3", "with disk N at boot 3"},

@@ -59,6 +59,8 @@ func (c *facts) weigh(by string, s Sighting) {
 		against("this host with disk %s at boot %d, this is disk %s", s.Disk, s.Boot, c.Self.Disk)
 	case s.Boot > c.Self.Boot:
 		against("boot %d of this host, this disk knows only of %d", s.Boot, c.Self.Boot)
+	case s.Boot < c.Self.Boot: // the disk was admitted since then, with less in its store perhaps
+	case c.storeDamaged():
 	default:
 		for _, name := range slices.Sorted(maps.Keys(s.Durable)) {
 			if _, mine := c.Stripes[name]; mine && s.Durable[name] > c.Applied[name] {
@@ -66,6 +68,20 @@ func (c *facts) weigh(by string, s Sighting) {
 			}
 		}
 	}
+}
+
+// storeDamaged tells whether the store holds less than it is known to have held on this
+// very disk. Were the disk older as a whole it would not know.
+func (c *facts) storeDamaged() bool {
+	if c.Own.Disk != c.Self.Disk {
+		return false
+	}
+	for name, durable := range c.Own.Durable {
+		if _, mine := c.Stripes[name]; mine && durable > c.Applied[name] {
+			return true
+		}
+	}
+	return false
 }
 
 // seen tells whether what others have seen speaks against the disk.

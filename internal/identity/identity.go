@@ -3,6 +3,7 @@ package identity
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"sync"
 	"syscall"
@@ -21,7 +22,8 @@ type Identity struct {
 	mu    sync.Mutex // guards what follows
 	self  Self
 	seen  Seen
-	dirty bool // seen is newer than its file
+	own   Sighting // what the file of seen says of this host
+	dirty bool     // seen is newer than its file
 }
 
 // ErrInUse is returned when another process has the data directory open.
@@ -46,6 +48,7 @@ func open(f files, host, cluster string) (*Identity, error) {
 	if err := id.load(host, cluster); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
+	id.own = id.seen.Hosts[id.self.Host]
 	return id, nil
 }
 
@@ -153,6 +156,27 @@ func (id *Identity) Contents() (log, store bool, err error) {
 	return log, store, errors.Join(err1, err2)
 }
 
+// Own is what the disk remembers of its store, durably: how far it had come in a boot.
+// What others are told to be durable must be remembered before.
+func (id *Identity) Own() Sighting {
+	id.mu.Lock()
+	defer id.mu.Unlock()
+	own := id.own
+	own.Durable = maps.Clone(own.Durable)
+	return own
+}
+
+// Remember notes how far the store has durably come, in this boot, for the next
+// [Identity.Save].
+func (id *Identity) Remember(durable map[string]uint64) {
+	id.mu.Lock()
+	defer id.mu.Unlock()
+	now := Sighting{Disk: id.self.Disk, Boot: id.self.Boot, Durable: maps.Clone(durable)}
+	known := id.seen.Hosts[id.self.Host]
+	id.dirty = id.dirty || known.Disk != now.Disk || known.Boot != now.Boot || !maps.Equal(known.Durable, now.Durable)
+	id.seen.Hosts[id.self.Host] = now
+}
+
 // Begin counts a start of the host, durably, and returns the number of its boot. It
 // is called after [Admit] has said so, just before the NATS server starts. An order
 // to readmit the host is used up by it.
@@ -196,6 +220,7 @@ func (id *Identity) Save() error {
 		return nil
 	}
 	text, err := seal(id.seen)
+	own := id.seen.Hosts[id.self.Host]
 	id.dirty = false
 	id.mu.Unlock()
 	if err == nil {
@@ -207,5 +232,8 @@ func (id *Identity) Save() error {
 		id.mu.Unlock()
 		return fmt.Errorf("data directory %s: save what was seen: %w", id.files.dir, err)
 	}
+	id.mu.Lock()
+	id.own = own
+	id.mu.Unlock()
 	return nil
 }

@@ -77,6 +77,10 @@ func TestAnIdentityIsKept(t *testing.T) {
 		t.Error("progress has to be saved soon")
 	}
 	id.See(running("h2", 3, map[string]uint64{"s1": 11}))
+	id.Remember(map[string]uint64{"s1": 7})
+	if own := id.Own(); own.Durable != nil {
+		t.Errorf("it remembers %+v, and has not saved it", own)
+	}
 	closed(t, id)
 
 	again := opened(t, dir, "c")
@@ -85,8 +89,11 @@ func TestAnIdentityIsKept(t *testing.T) {
 	if got := again.Self(); !reflect.DeepEqual(got, want) {
 		t.Errorf("opened again: %+v, want %+v", got, want)
 	}
+	if own, want := again.Own(), (Sighting{Disk: first.Disk, Boot: 1, Durable: map[string]uint64{"s1": 7}}); !reflect.DeepEqual(own, want) {
+		t.Errorf("it remembers %+v, want %+v", own, want)
+	}
 	a := again.Answer(Starting, false, nil)
-	wantSeen := Seen{Layout: 4, Hosts: map[string]Sighting{"h2": {Disk: "disk of h2", Boot: 3, Durable: map[string]uint64{"s1": 12}}}}
+	wantSeen := Seen{Layout: 4, Hosts: map[string]Sighting{"h1": again.Own(), "h2": {Disk: "disk of h2", Boot: 3, Durable: map[string]uint64{"s1": 12}}}}
 	if !reflect.DeepEqual(a.Seen, wantSeen) || a.Boot != 1 || a.Disk != first.Disk {
 		t.Errorf("it answers %+v", a)
 	}

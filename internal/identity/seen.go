@@ -22,8 +22,9 @@ type Sighting struct {
 
 // see takes a report in that a running host has sent, and tells whether anything is
 // new, and whether it should be on disk soon: that a host has begun, or has another
-// disk. Of one disk everything only grows. Another disk takes the place of the one
-// before: a host runs only after it was admitted.
+// disk. In one boot of a disk everything only grows. Another disk, or a later boot,
+// takes the place of what was before: a host runs only after it was admitted, with
+// less in its store perhaps.
 func (s *Seen) see(r *members.Report) (changed, soon bool) {
 	if r.Layout.Version > s.Layout {
 		s.Layout, changed = r.Layout.Version, true
@@ -34,7 +35,7 @@ func (s *Seen) see(r *members.Report) (changed, soon bool) {
 		changed, soon = true, true
 	}
 	if r.Boot > known.Boot {
-		known.Boot, changed, soon = r.Boot, true, true
+		known.Boot, known.Durable, changed, soon = r.Boot, map[string]uint64{}, true, true
 	}
 	for name, stripe := range r.Stripes {
 		if stripe.Durable > known.Durable[name] {

@@ -136,7 +136,7 @@ func (w *world) answer(h *simHost) *Answer {
 // start lets a host ask those that are reachable, and do as it is told.
 func (w *world) start(h *simHost, reachable []string, order bool) Verdict {
 	d := h.disk
-	f := Facts{Self: d.self, NoLog: !d.log, Applied: d.applied, Stripes: w.of(h.name), Replies: map[string]Reply{}}
+	f := Facts{Self: d.self, NoLog: !d.log, Own: d.known.seen.Hosts[h.name], Applied: d.applied, Stripes: w.of(h.name), Replies: map[string]Reply{}}
 	for _, name := range w.names {
 		if name != h.name {
 			f.Replies[name] = Reply{Err: errors.New("unreachable")}
@@ -287,7 +287,7 @@ func (w *world) commit(stripe string, all bool) {
 
 // report lets a host's report reach another.
 func (w *world) report(from, to *simHost) {
-	if !from.running || !to.running || from == to {
+	if !from.running || !to.running {
 		return
 	}
 	r := members.Report{Host: from.name, Disk: from.disk.self.Disk, Boot: from.disk.self.Boot, Stripes: map[string]members.Stripe{}}
@@ -301,6 +301,17 @@ func (w *world) report(from, to *simHost) {
 func (w *world) save(h *simHost) {
 	if h.running {
 		h.disk.known = h.memory.clone()
+	}
+}
+
+// damage takes records from a host's store, while it is down. Its logs stay, and so does
+// what it remembers of itself.
+func (w *world) damage(h *simHost) {
+	w.report(h, h)
+	w.save(h)
+	w.crash(h)
+	for s, n := range h.disk.applied {
+		h.disk.applied[s] = rapid.Uint64Range(0, n).Draw(w.t, "left of "+s)
 	}
 }
 
@@ -319,7 +330,17 @@ func TestAnOlderDiskNeverStartsWhileSomebodyKnowsBetter(t *testing.T) {
 		}
 		for range rapid.IntRange(0, 150).Draw(t, "steps") {
 			h := w.hosts[rapid.SampledFrom(w.names).Draw(t, "host")]
-			switch rapid.IntRange(0, 15).Draw(t, "what") {
+			switch rapid.IntRange(0, 16).Draw(t, "what") {
+			case 16: // a damaged store, and no other fault of that disk before it starts
+				if !h.running {
+					continue
+				}
+				whole := maps.Clone(h.disk.applied)
+				w.damage(h)
+				w.start(h, without(w.names, h.name), false)
+				if !h.running { // others may know of another disk, or of a later boot
+					h.disk.applied = whole
+				}
 			case 15: // a copy, a restart that some have seen, and the copy again
 				c := h.disk.clone()
 				w.crash(h)
@@ -401,7 +422,11 @@ func TestAClusterComesUpByItself(t *testing.T) {
 			victim.copies = nil
 			for range rapid.IntRange(0, 40).Draw(t, "steps") {
 				h := w.hosts[rapid.SampledFrom(w.names).Draw(t, "host")]
-				switch rapid.IntRange(0, 7).Draw(t, "what") {
+				switch rapid.IntRange(0, 8).Draw(t, "what") {
+				case 8:
+					if h != victim && h.running {
+						w.damage(h)
+					}
 				case 0:
 					w.save(h) // else those who saw it may all have forgotten what they saw
 					w.crash(h)
