@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go"
+
+	"trireme/internal/controls"
 )
 
 // The one condition that records are written under. The expected-last-message-id
@@ -29,13 +31,11 @@ func (l *Log) Append(ctx context.Context, expectedLast uint64, body []byte) (uin
 	}
 	l.token++
 	reply := l.prefix + strconv.FormatUint(l.token, 36)
-	err := l.nc.PublishMsg(&nats.Msg{
-		Subject: l.subject,
-		Reply:   reply,
-		Header:  nats.Header{headerExpectedLast: {strconv.FormatUint(expectedLast, 10)}},
-		Data:    body,
-	})
-	if err != nil {
+	m := nats.Msg{Subject: l.subject, Reply: reply, Data: body}
+	if controls.Fence {
+		m.Header = nats.Header{headerExpectedLast: {strconv.FormatUint(expectedLast, 10)}}
+	}
+	if err := l.nc.PublishMsg(&m); err != nil {
 		return 0, fmt.Errorf("append: %w: %w", publishFate(err), err)
 	}
 	for {

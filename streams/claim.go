@@ -65,8 +65,15 @@ var errTurned = errors.New("whether to own the stripe has changed")
 
 // round catches up and, if it may, claims.
 func (o *Owner) round(may bool) error {
-	if err := o.look(o.follow); err != nil || !may {
+	reached, host := o.cfg.Reached() // before the log is looked at, which only grows
+	if err := o.look(o.follow); err != nil {
 		return err
+	}
+	if o.at.Seq < reached {
+		return &BehindStoreError{Last: o.at.Seq, Applied: reached, Host: host}
+	}
+	if !may {
+		return nil
 	}
 	if err := o.cfg.Admit(0); err != nil {
 		return err

@@ -88,10 +88,15 @@ func (e *TrimmedError) Unwrap() error { return ErrTrimmed }
 // A BehindStoreError is a log that has lost records. It is [ErrBehindStore].
 type BehindStoreError struct {
 	Last    uint64 // the last sequence of the log
-	Applied uint64 // the last sequence that the store has applied
+	Applied uint64 // the last sequence that a store has applied
+	Host    string // whose store that is; "" for our own
 }
 
 func (e *BehindStoreError) Error() string {
+	if e.Host != "" {
+		return fmt.Sprintf("%v: the log's last sequence is %d, the store of host %s has applied %d; nothing was overwritten. "+
+			"Too many of its members have lost what they had written: bring back their JetStream directories", ErrBehindStore, e.Last, e.Host, e.Applied)
+	}
 	return fmt.Sprintf("%v: the log's last sequence is %d, the store has applied %d; nothing was overwritten. "+
 		"The log was lost, replaced or restored from an older copy: bring back the JetStream directory that belongs to this store, "+
 		"or restore log and store from one backup", ErrBehindStore, e.Last, e.Applied)

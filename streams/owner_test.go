@@ -811,3 +811,44 @@ func TestOwnerConfigRefusesNonsense(t *testing.T) {
 		}
 	}
 }
+
+// A log that ends before what another member has applied has lost records. Nobody
+// claims it, as that would put others in their place.
+func TestALogThatHasLostRecordsIsNotClaimed(t *testing.T) {
+	l, m := newFakeLog(), newMachine()
+	var told atomic.Uint64
+	cfg := ownerConfig()
+	cfg.Reached = func() (uint64, string) { return told.Load(), "h3" }
+	cfg.Grace = time.Millisecond
+	o := startOwner(t, l, m, cfg)
+	if err := submit(t, o, "k"); err != nil {
+		t.Fatal(err)
+	}
+	closeOwner(t, o)
+
+	told.Store(m.Applied().Seq) // somebody is as far as the log goes
+	again := newMachineAt(m)
+	o = startOwner(t, l, again, cfg)
+	if err := submit(t, o, "k2"); err != nil {
+		t.Fatal(err)
+	}
+	closeOwner(t, o)
+
+	end := again.Applied().Seq
+	told.Store(end + 1)
+	for _, may := range []bool{true, false} { // nor is it followed in good faith
+		cfg.MayClaim = func() bool { return may }
+		o, err := NewOwner(l, newMachineAt(again), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = o.Start(t.Context())
+		wantIs(t, err, ErrBehindStore)
+		if want := fmt.Sprintf("sequence is %d, the store of host h3 has applied %d", end, end+1); !strings.Contains(err.Error(), want) {
+			t.Errorf("it says %q, want %q", err, want)
+		}
+	}
+	if st, _ := l.State(t.Context()); st.Last != end {
+		t.Errorf("the log has got %d records more", st.Last-end)
+	}
+}

@@ -21,6 +21,13 @@ type OwnerConfig struct {
 	// records and by Poke, concurrently, so it must be quick.
 	MayClaim func() bool
 
+	// Reached is how far other members have told to have applied the log, and one
+	// that has come so far. A log that ends before that has lost records: the owner
+	// claims nothing, since it would write other ones in their place, and ends with
+	// [ErrBehindStore] if that lasts for Grace. nil when there are no others. Asked
+	// before each look at the log.
+	Reached func() (seq uint64, host string)
+
 	// Broadcast is called with each record that this owner has committed and
 	// applied, claims included, in order, so that others hear of it: see
 	// [Log.Publish]. It must be quick and must not change body. nil for nobody.
@@ -107,6 +114,9 @@ func (c OwnerConfig) withDefaults(m Machine) (OwnerConfig, error) {
 	}
 	if c.MayClaim == nil {
 		c.MayClaim = func() bool { return true }
+	}
+	if c.Reached == nil {
+		c.Reached = func() (uint64, string) { return 0, "" }
 	}
 	if c.Broadcast == nil {
 		c.Broadcast = func(uint64, []byte) {}
