@@ -31,7 +31,11 @@ type Layout struct {
 // Stripe is one stripe as a member has it.
 type Stripe struct {
 	Applied uint64 `json:"applied"` // last record that the store has applied
-	Durable uint64 `json:"durable"` // last record that a crash of the host leaves applied; 0 until that is known
+	// Log is the sequence at which the log was made to begin that the member has followed
+	// last, since its process started; 0 for none.
+	Log     uint64 `json:"log,omitempty"`
+	Foreign bool   `json:"foreign,omitempty"` // its store is not of the stripe's log: Applied counts in another one
+	Durable uint64 `json:"durable"`           // last record that a crash of the host leaves applied; 0 until that is known
 	// Clean is the last record up to which all buckets of the stripe were compared
 	// equal with another member, both having applied it; 0 for none. A member that
 	// has lost something of its copy begins at 0 again.
