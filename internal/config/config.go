@@ -100,7 +100,7 @@ type Repair struct {
 type Client struct {
 	User     string
 	Password string
-	Role     string // client or operator
+	Role     string // client, operator or system
 }
 
 // NoHTTP as [Config.HTTP] opens no HTTP address.
@@ -168,8 +168,8 @@ func (c Config) Validate() error {
 	errs = append(errs, c.checkCluster()...)
 	errs = append(errs, c.Repair.check()...)
 	for i, client := range c.Clients {
-		if !slices.Contains([]string{"client", "operator"}, client.Role) {
-			fault("clients[%d].role: %q is unknown: want client or operator", i, client.Role)
+		if !slices.Contains([]string{"client", "operator", "system"}, client.Role) {
+			fault("clients[%d].role: %q is unknown: want client, operator or system", i, client.Role)
 		}
 	}
 	return errors.Join(errs...)

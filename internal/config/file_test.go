@@ -47,7 +47,7 @@ func TestEveryFieldIsRead(t *testing.T) {
 		requests { hold: 3s, max_in_flight: 10, max_bytes: 2MB }
 		repair { interval: 5s, rate_bytes: 3MB, serve_bytes: 4MB, tranquility: 2, scrub: 24h }
 		disk { reserve_bytes: 1MB }
-		clients: [ { user: app, password: $TRIREME_TEST_PASSWORD }, { user: op, password: x, role: operator } ]
+		clients: [ { user: app, password: $TRIREME_TEST_PASSWORD }, { user: op, password: x, role: operator }, { user: m, password: y, role: system } ]
 		nats { ping_interval: 20s, tls { cert_file: "c.pem" }, lame_duck_duration: 30s }
 	`)
 	if err != nil {
@@ -68,7 +68,7 @@ func TestEveryFieldIsRead(t *testing.T) {
 		Requests:    Requests{Hold: 3 * time.Second, MaxInFlight: 10, MaxBytes: 2 << 20},
 		Repair:      Repair{Interval: 5 * time.Second, RateBytes: 3 << 20, ServeBytes: 4 << 20, Tranquility: 2, Scrub: 24 * time.Hour},
 		DiskReserve: 1 << 20,
-		Clients:     []Client{{"app", "s3cret", "client"}, {"op", "x", "operator"}},
+		Clients:     []Client{{"app", "s3cret", "client"}, {"op", "x", "operator"}, {"m", "y", "system"}},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -90,7 +90,7 @@ func TestFaultsNamePlaceFieldValueAndRemedy(t *testing.T) {
 		"listen: \"127.0.0.1:99999\"":                       {"listen", "99999"},
 		"log { max_bytes: 1MB }":                            {"log.max_bytes", "1048576"},
 		"log { keep_bytes: many }":                          {"log.keep_bytes", "many"},
-		"clients: [ { user: a, role: king, password: x } ]": {"clients[0].role", "king", "operator"},
+		"clients: [ { user: a, role: king, password: x } ]": {"clients[0].role", "king", "operator", "system"},
 		"clients: [ { usr: a } ]":                           {"clients[0].usr"},
 		"clients: { user: a }":                              {"clients", "list"},
 		"nats: on":                                          {"nats", "block"},
