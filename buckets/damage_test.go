@@ -135,6 +135,7 @@ func neighbour(key []byte, rows map[string]string) string {
 // is answered rightly or as damaged; Verify finds the damage; and records still
 // apply, after which answers are right or damaged again.
 func TestDamage(t *testing.T) {
+	t.Parallel()
 	log := damageLog()
 	more := damageLog()
 	for seq := int32(8); seq < 12; seq++ {

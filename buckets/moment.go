@@ -24,9 +24,10 @@ type DocState struct {
 	Position    position.Position // of the last change that touched it; zero: absent
 	Incarnation position.Position
 	Head        int32
-	Digest      digest.Digest
-	Live        bool // false with a position: a tombstone
-	Marked      bool // being deleted
+	Digest      digest.Digest // of the state row
+	Chain       digest.Digest // of all updates of the incarnation; zero for a tombstone
+	Live        bool          // false with a position: a tombstone
+	Marked      bool          // being deleted
 	// Damaged says why this copy counts for nothing, empty when nothing is wrong
 	// with it as far as was read. Where the state row itself cannot be read, only
 	// Key is set beside it.
@@ -154,7 +155,7 @@ func indexed(key, content []byte, damaged error) (d DocState, ok bool) {
 // fill takes over what a state says.
 func (d *DocState) fill(s *document.State, sum digest.Digest) {
 	d.Position, d.Incarnation, d.Head, d.Live, d.Marked = s.Position, s.Incarnation, s.Head, s.Live, s.Marked
-	d.Digest = sum
+	d.Digest, d.Chain = sum, s.ChainEnd
 }
 
 // Document reads one document with all its rows and checks it. A document that is

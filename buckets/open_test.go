@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"trireme/internal/layout"
 )
 
 // list returns the names of a store's files of a kind.
@@ -41,6 +43,7 @@ func overwrite(t *testing.T, files vfs.FS, name, content string) {
 
 // TestUnopenable: what there is no store after.
 func TestUnopenable(t *testing.T) {
+	t.Parallel()
 	w := newRot(t)
 	for name, damage := range map[string]func(t *testing.T, fs *vfs.MemFS){
 		"MANIFEST flipped": func(t *testing.T, fs *vfs.MemFS) {
@@ -334,6 +337,47 @@ func TestStoreOpensOverDamagedBuckets(t *testing.T) {
 	losses, err := s.Quarantine(context.Background())
 	if err != nil || len(losses) != 1 {
 		t.Fatalf("%v, %v", losses, err)
+	}
+	w.heal(t, s)
+	verified(t, s)
+	sameStores(t, s, w.later)
+}
+
+// TestSumsStopAtWhatCannotBeRead: a scan that fails at the first document has summed
+// up no bucket, the first one included.
+func TestSumsStopAtWhatCannotBeRead(t *testing.T) {
+	w := newRot(t)
+	fs := w.clone(t)
+	s := open(t, fs, rotOptions())
+	bad := bottom(t, s)
+	blocks := layoutOf(t, s, bad.file).Data
+	closed(t, s)
+	for _, b := range blocks[1 : len(blocks)/4] { // rows of buckets, then the first states
+		flipFile(t, fs, tableFile(bad.file), middle(b.Handle))
+	}
+	s = open(t, fs, rotOptions())
+	defer func() { closed(t, s) }()
+	states := 0
+	err := scan(s.db, []byte{tableDocument}, func(_, _ []byte, _ error) error { states++; return nil })
+	if !errors.Is(err, ErrDamaged) || states > 0 {
+		t.Fatalf("%d states, %v: the first one can be read", states, err)
+	}
+	all := []Range{{0, layout.Buckets - 1}}
+	s.unsummed.add(all)
+	if err := s.exclusively(s.sumAnew); err != nil {
+		t.Fatal(err)
+	}
+	if rest := s.unsummed.buckets.ranges(); !slices.Equal(rest, all) {
+		t.Errorf("summed up without being read: all but %v", rest)
+	}
+	if _, err := s.Quarantine(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if rest := s.unsummed.buckets.ranges(); len(rest) > 0 {
+		t.Errorf("not summed up: %v", rest)
+	}
+	if err := w.feed(s, w.log.seq()); err != nil {
+		t.Fatal(err)
 	}
 	w.heal(t, s)
 	verified(t, s)

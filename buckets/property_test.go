@@ -42,6 +42,7 @@ type machine struct {
 }
 
 func TestStoreIsItsTwin(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		m := &machine{t: t, fs: vfs.NewCrashableMem(), log: newLog(), twin: newTwin()}
 		m.store = open(t, m.fs, m.options())

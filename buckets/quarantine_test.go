@@ -56,6 +56,7 @@ func middle(h block.Handle) int64 { return int64(h.Offset+h.Length/2) * 8 }
 // TestQuarantineByBlock damages one block of each kind in the only table of a
 // store, or in one that covers others, and heals it.
 func TestQuarantineByBlock(t *testing.T) {
+	t.Parallel()
 	w := newRot(t)
 	kinds := map[string]func(l *sstable.Layout) []block.Handle{
 		"first rows": func(l *sstable.Layout) []block.Handle { return []block.Handle{l.Data[0].Handle} },
@@ -261,6 +262,7 @@ func (f brokenFile) ReadAt(p []byte, off int64) (int, error) {
 // TestCutsAreWidened: rows of one key that lie across the border of a bad block
 // must not cost the rows behind it.
 func TestCutsAreWidened(t *testing.T) {
+	t.Parallel()
 	fs := vfs.NewMem()
 	s := open(t, fs, rotOptions())
 	defer func() { closed(t, s) }()

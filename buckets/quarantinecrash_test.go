@@ -74,6 +74,7 @@ func (f trapFile) SyncData() error {
 // TestQuarantineSurvivesCrashes takes what a crash leaves at every point of a
 // quarantine and of the healing after it.
 func TestQuarantineSurvivesCrashes(t *testing.T) {
+	t.Parallel()
 	w := newRot(t)
 	disk := vfs.NewCrashableMem()
 	if ok, err := vfs.Clone(w.fs, disk, "store", "store", vfs.CloneSync); err != nil || !ok {
@@ -114,11 +115,14 @@ func TestQuarantineSurvivesCrashes(t *testing.T) {
 	w.heal(t, s)
 	trap.set(nil)
 	t.Logf("%d crashes of a quarantine, %d later", cut, len(crashes)-cut)
-	if few := len(crashes) - 10; cut < 8 || few < cut {
+	if few := len(crashes) - 5; cut < 16 || few < cut {
 		t.Fatal("too few")
-	} else if !everyRot() {
-		some := crashes[few:]
-		for i := 0; i < cut; i += 4 {
+	} else if !long() {
+		some, step := crashes[few:], 8
+		if raced {
+			step = 32
+		}
+		for i := 0; i < cut; i += step {
 			some = append(some, crashes[i])
 		}
 		crashes = some

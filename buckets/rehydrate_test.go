@@ -22,6 +22,7 @@ type newcomer struct {
 // of power in between, and then follows the log from where the other stood at the
 // beginning.
 func TestRehydrate(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		m := &machine{t: t, fs: vfs.NewMem(), log: newLog(), twin: newTwin()}
 		m.store = open(t, m.fs, m.options())

@@ -35,6 +35,7 @@ type follower struct {
 // they restart, crash, get images ahead of the log and late ones, are wiped and
 // healed. Whoever has come to the end of the log has the same rows as all others.
 func TestReplicasWithReleasesStayEqual(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		f := &flock{machine: &machine{t: t, fs: vfs.NewCrashableMem(), log: newLog(), twin: newTwin()}}
 		f.store = open(t, f.fs, f.options())
@@ -255,6 +256,7 @@ func (f *flock) dropLive(r *Replica, k contract.Key) {
 // TestAdoptReleases adopts a horizon over tombstones, many in one record and in
 // many.
 func TestAdoptReleases(t *testing.T) {
+	t.Parallel()
 	log := newLog()
 	var last uint64
 	for n := 0; n < 9000; {

@@ -32,6 +32,7 @@ type patient struct {
 // images of any age into it. What was put needs no second repair; in the end both
 // stores are the same.
 func TestRepair(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		m := &machine{t: t, fs: vfs.NewMem(), log: newLog(), twin: newTwin()}
 		m.store = open(t, m.fs, m.options())

@@ -15,7 +15,7 @@ import (
 	"trireme/internal/layout"
 )
 
-// The first byte of every key is the table. docs/formats.md describes the rows.
+// The first byte of every key is the table. docs/formats-disk.md describes the rows.
 const (
 	tableFormat    = 'F' // the version of these formats
 	tableStripe    = 'a' // stripe name -> applied position, chain, epoch, time

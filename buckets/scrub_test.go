@@ -20,6 +20,7 @@ import (
 // digest of a bucket that lost a document different from the others'. After one
 // round of repair nothing is left.
 func TestScrub(t *testing.T) {
+	t.Parallel()
 	log := damageLog()
 	healthy := openTemp(t, Options{MergedBytes: -1, HeadBytes: -1})
 	log.feed(t, healthy)

@@ -26,9 +26,9 @@ func (u *unsummed) add(list []Range) {
 func (s *Store) sumAnew() error {
 	for _, g := range s.unsummed.buckets.ranges() {
 		s.heads.forgetRange(g)
-		upTo, err := s.sumRange(g)
-		if upTo >= g.First {
-			s.unsummed.buckets.set(Range{g.First, upTo}, false)
+		before, err := s.sumRange(g)
+		if before > g.First {
+			s.unsummed.buckets.set(Range{g.First, before - 1}, false)
 		}
 		if err != nil && !errors.Is(err, ErrDamaged) {
 			return fmt.Errorf("sum up buckets %d to %d: %w", g.First, g.Last, err)
@@ -37,15 +37,15 @@ func (s *Store) sumAnew() error {
 	return nil
 }
 
-// sumRange sums up the buckets of a range with one scan, and tells up to which it
-// came.
-func (s *Store) sumRange(g Range) (upTo layout.Bucket, err error) {
+// sumRange sums up the buckets of a range with one scan, and tells at which it
+// stopped: all before that one are summed up.
+func (s *Store) sumRange(g Range) (next layout.Bucket, err error) {
+	next = g.First
 	it, err := s.db.NewIter(span{bucketKey(g.First)[1:], bucketKey(g.Last + 1)[1:]}.in(tableDocument))
 	if err != nil {
-		return 0, damage(err)
+		return next, damage(err)
 	}
 	defer it.Close()
-	next := g.First
 	var sum BucketState
 	put := func(before layout.Bucket) error {
 		for ; next < before; next++ {
@@ -62,16 +62,17 @@ func (s *Store) sumRange(g Range) (upTo layout.Bucket, err error) {
 			continue // nobody's row
 		}
 		if err := put(bucket); err != nil {
-			return 0, err
+			return next, err
 		}
 		if content, damaged := row(it); damaged == nil {
 			sum.add(it.Key(), content)
 		}
 	}
 	if err := it.Error(); err != nil {
-		return next - 1, damage(err)
+		return next, damage(err)
 	}
-	return g.Last, put(g.Last + 1)
+	err = put(g.Last + 1)
+	return next, err
 }
 
 // keepSum keeps the sum of a bucket. Its position does not move back. The row is
