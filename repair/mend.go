@@ -93,6 +93,9 @@ func (r *Repairer) mendOne(ctx context.Context, s *Stripe, k contract.Key, reaso
 			return "", causeOf(ctx, err)
 		}
 		if d.settled {
+			if d.changed {
+				r.count.verdict(plan.Corruption, 1)
+			}
 			return d.from, nil
 		}
 		if !urgent || i == len(r.pauses) {

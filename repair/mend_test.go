@@ -54,7 +54,7 @@ func TestMendForRequests(t *testing.T) {
 	if got := happened[Mended](m); len(got) == 0 || got[0].Err != nil || got[0].From == "" || got[0].Key != k {
 		t.Errorf("told %+v", got)
 	}
-	if got := m.r.Status(); got.Counters.Pulled["read"] != 1 || got.Damaged != 0 {
+	if got := m.r.Status(); got.Counters.Pulled["read"] != 1 || got.Counters.Verdicts["corruption"] != 1 || got.Damaged != 0 {
 		t.Errorf("%+v", got)
 	}
 	s.same(s.members...)

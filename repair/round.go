@@ -161,7 +161,7 @@ func (d *round) mend(ctx context.Context, stripes []scoped) error {
 			d.notes.skip(Skipped{Stripe: s.Name, Bucket: b.String(), Space: damage.Key.Space, Key: damage.Key.Key, Why: err.Error()})
 			continue
 		}
-		d.notes.add(plan.Corruption)
+		d.notes.mended()
 	}
 	return nil
 }

@@ -58,6 +58,17 @@ func (n *notes) found(l *look, b layout.Bucket, k contract.Key, f *plan.Finding)
 	}
 }
 
+// lagging counts buckets whose differences the log will bring.
+func (n *notes) lagging(buckets int) {
+	if buckets == 0 {
+		return
+	}
+	n.mu.Lock()
+	n.verdicts[plan.Lag.String()] += uint64(buckets)
+	n.mu.Unlock()
+	n.r.count.verdict(plan.Lag, buckets)
+}
+
 // done counts what became of an operation.
 func (n *notes) done(d done) {
 	n.mu.Lock()
@@ -103,10 +114,10 @@ func (n *notes) into(result *RoundResult) {
 	result.Skipped = append([]Skipped{}, n.skipped...)
 }
 
-// add counts a verdict that no peer's index has shown.
-func (n *notes) add(v plan.Verdict) {
+// mended notes a document whose damage was known before it was compared. The Repairer
+// has counted it.
+func (n *notes) mended() {
 	n.mu.Lock()
-	n.verdicts[v.String()]++
-	n.mu.Unlock()
-	n.r.count.verdict(v, 1)
+	defer n.mu.Unlock()
+	n.verdicts[plan.Corruption.String()]++
 }

@@ -213,10 +213,13 @@ func (c *comparison) buckets(ctx context.Context, group []*comparing) error {
 	var differ []layout.Bucket
 	of := map[layout.Bucket]*comparing{}
 	for _, p := range group {
-		n := size(p.Partition)
+		n, first := size(p.Partition), p.pending == nil
 		look, lag, err := p.compare(mine, theirs, m[:n], t[:n])
 		if err != nil {
 			return lied(c.peer, "buckets of stripe %s: %w", c.stripe.Name, err)
+		}
+		if first {
+			c.notes.lagging(len(lag))
 		}
 		p.pending = append([]layout.Bucket{}, lag...)
 		for _, b := range look {

@@ -94,7 +94,8 @@ type docTold struct {
 	Incarnation wirePosition `json:"incarnation,omitzero"`
 	Position    wirePosition `json:"position,omitzero"`
 	Digest      wireDigest   `json:"digest,omitzero"`
-	Live        bool         `json:"live"` // false with a position: a tombstone
+	Chain       wireDigest   `json:"chain,omitzero"` // of all updates of the incarnation
+	Live        bool         `json:"live"`           // false with a position: a tombstone
 	Marked      bool         `json:"marked,omitzero"`
 	Damaged     string       `json:"damaged,omitzero"` // why this copy counts for nothing
 }
@@ -102,18 +103,21 @@ type docTold struct {
 func tellDoc(d *buckets.DocState) docTold {
 	return docTold{
 		Key: d.Key, Head: d.Head, Incarnation: wirePosition(d.Incarnation), Position: wirePosition(d.Position),
-		Digest: wireDigest(d.Digest), Live: d.Live, Marked: d.Marked, Damaged: clip(d.Damaged, maxDamageText),
+		Digest: wireDigest(d.Digest), Chain: wireDigest(d.Chain), Live: d.Live, Marked: d.Marked, Damaged: clip(d.Damaged, maxDamageText),
 	}
 }
 
 func (d *docTold) doc() plan.Doc {
 	return plan.Doc{
 		Key: d.Key, Head: d.Head, Incarnation: position.Position(d.Incarnation), Position: position.Position(d.Position),
-		Digest: digest.Digest(d.Digest), Live: d.Live, Marked: d.Marked, Damaged: d.Damaged,
+		Digest: digest.Digest(d.Digest), Chain: digest.Digest(d.Chain), Live: d.Live, Marked: d.Marked, Damaged: d.Damaged,
 	}
 }
 
 // docOf is what an image's own state says, as plans see it.
 func docOf(d *buckets.DocState) plan.Doc {
-	return plan.Doc{Key: d.Key, Head: d.Head, Incarnation: d.Incarnation, Position: d.Position, Digest: d.Digest, Live: d.Live, Marked: d.Marked, Damaged: d.Damaged}
+	return plan.Doc{
+		Key: d.Key, Head: d.Head, Incarnation: d.Incarnation, Position: d.Position,
+		Digest: d.Digest, Chain: d.Chain, Live: d.Live, Marked: d.Marked, Damaged: d.Damaged,
+	}
 }
