@@ -58,7 +58,7 @@ const (
 	StandsFrom    Standing = "from"    // it is the one
 	StandsSame    Standing = "same"    // it has applied the same records
 	StandsBehind  Standing = "behind"  // it has applied fewer, and is healed
-	StandsDiffers Standing = "differs" // it has applied others, and is healed
+	StandsDiffers Standing = "differs" // it has applied others: its store has to be set aside
 	StandsUnknown Standing = "unknown" // it was not asked, or is sick
 )
 
@@ -205,4 +205,7 @@ type RebuildResult struct {
 	From   string   `json:"from"`
 	First  uint64   `json:"first"` // sequence of its first record
 	Heals  []string `json:"heals"` // members that are healed from the others before they take part
+	// Differ are members that have applied other records. They do not take part before
+	// an operator has set their store aside.
+	Differ []string `json:"differ"`
 }

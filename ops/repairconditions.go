@@ -71,15 +71,23 @@ func documentsUndecided(s *Status) []finding {
 			}
 		}
 	}
-	return one(n > 0, "%d documents differ between members, or are damaged, and no copy can be told to be right; the first is %s %s: %s",
-		n, first.Space, first.Key, first.Why)
+	return one(n > 0, "%s between members or damaged, and no copy can be told to be right; the first is %s %s: %s",
+		counted(n, "document that differs", "documents that differ"), first.Space, first.Key, first.Why)
 }
 
 func documentsDamaged(s *Status) []finding {
 	if s.Repair == nil {
 		return nil
 	}
-	return one(s.Repair.Damaged > 0, "%d documents of this host are damaged and not repaired yet", s.Repair.Damaged)
+	return one(s.Repair.Damaged > 0, "%s of this host, damaged and not repaired yet", counted(s.Repair.Damaged, "document", "documents"))
+}
+
+// counted is a number with its noun.
+func counted(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
 }
 
 func repairPaused(s *Status) []finding {

@@ -71,7 +71,7 @@ func TestRepairConditions(t *testing.T) {
 					{Stripe: "s1", Space: "game", Key: "chess", Why: "no member has a copy that passes its own check"},
 					{Stripe: "s1", Space: "game", Key: "go", Why: "likewise"},
 				}
-			}, "documents-undecided critical host ", "2 documents differ between members, or are damaged, and no copy can be told to be right; the first is game chess: no member", "trireme doc explain",
+			}, "documents-undecided critical host ", "2 documents that differ between members or damaged, and no copy can be told to be right; the first is game chess: no member", "trireme doc explain",
 		},
 		{"documents are damaged", func(s *Status) { s.Repair.Damaged = 3 }, "documents-damaged warning host ", "3 documents", "fetched from other members"},
 		{"rows were damaged", func(s *Status) { s.Store.Damaged = 1 }, "damaged-rows warning host ", "1 rows", "repaired from other members by themselves"},

@@ -11,7 +11,8 @@ type RepairCosts struct {
 	All RepairCost `json:"all"`
 	// Healthy are the costs of rounds that found nothing to do, each from the end of the
 	// round before it: what repair costs while nothing is wrong. A time in which a stripe
-	// was healed, a document was pulled or a scrub was under way is not in it.
+	// was healed, a document was pulled from a peer or by one, or a scrub was under way is
+	// not in it.
 	Healthy RepairCost `json:"healthy"`
 	// Served is what answering other hosts has cost, which is in All too.
 	Served repair.ServerStats `json:"served"`
@@ -38,14 +39,14 @@ type RepairMeter struct {
 // A repairMark is what counted at the end of a round.
 type repairMark struct {
 	cost  RepairCost
-	done  uint64 // documents pulled or dropped, and bytes scrubbed
+	done  uint64 // documents pulled, dropped or given to others, and bytes scrubbed
 	heals int
 }
 
 // Ended notes a round that has ended, with the status of the Repairer at that time, what
 // its questions have cost and what was answered to others.
 func (m *RepairMeter) Ended(r repair.RoundResult, s repair.Status, asked repair.PeerTraffic, served repair.ServerStats) {
-	now := repairMark{cost: costOf(s.Counters, asked, served), done: s.Counters.Dropped + s.Counters.ScrubBytes, heals: len(s.Heals)}
+	now := repairMark{cost: costOf(s.Counters, asked, served), done: s.Counters.Dropped + s.Counters.ScrubBytes + served.Documents, heals: len(s.Heals)}
 	for _, n := range s.Counters.Pulled {
 		now.done += n
 	}

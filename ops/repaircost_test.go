@@ -44,6 +44,7 @@ func TestRepairMeter(t *testing.T) {
 		func() { s.Counters.Pulled["read"]++ },
 		func() { s.Counters.Dropped++ },
 		func() { s.Counters.ScrubBytes++ },
+		func() { served.Documents++ },
 		func() { s.Heals = append(s.Heals, repair.Heal{Stripe: "s1"}) },
 		func() { s.Heals = nil }, // it ended in between
 	} {
@@ -53,7 +54,7 @@ func TestRepairMeter(t *testing.T) {
 	}
 	round(clean)
 	healthy(3)
-	if got := m.Costs(s.Counters, asked, served); got.All.Rounds != 12 || got.All.Sent != asked.Sent+served.Sent || got.Served != served {
+	if got := m.Costs(s.Counters, asked, served); got.All.Rounds != 13 || got.All.Sent != asked.Sent+served.Sent || got.Served != served {
 		t.Errorf("costs %+v", got)
 	}
 }

@@ -38,7 +38,7 @@ type Status struct {
 	Held         *Held        `json:"held,omitempty"`
 	Hosts        []HostView   `json:"hosts"` // of the layout, itself among them; none alone
 
-	Repair     *repair.Status `json:"repair,omitempty"` // nil alone, and while the host does not run
+	Repair     *repair.Status `json:"repair,omitempty"` // nil before it has begun
 	RepairCost *RepairCosts   `json:"repair_cost,omitempty"`
 
 	// RepairEveryMS is the time between two rounds; 0 when it is not known.

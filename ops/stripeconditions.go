@@ -37,7 +37,7 @@ func stripeDeclarations() []declaration {
 		},
 		{
 			id: "member-sick", severity: Warning, scope: ScopeCluster, find: eachMember(memberSick),
-			remedy: "keep the other members of the stripe up: this one is healed from them by itself (`trireme repair status` shows how far), cannot own the stripe until then, and does not count when another one fails",
+			remedy: "keep the other members of the stripe up: this one is healed from them by itself (`trireme repair status` shows how far), cannot own the stripe until then, and does not count when another one fails; where log and store do not belong together, stop the host, move the folder `store` of its data aside, and start it: it is filled anew",
 		},
 		{
 			id: "member-lagging", severity: Warning, scope: ScopeCluster, find: eachMember(memberLagging),
