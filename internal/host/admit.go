@@ -53,7 +53,7 @@ func (h *Host) admission(ctx context.Context) error {
 
 // judge gathers what is known and decides.
 func (h *Host) judge(ctx context.Context) (identity.Verdict, error) {
-	facts := identity.Facts{Self: h.id.Self(), Applied: map[string]uint64{}, Stripes: map[string][]string{}}
+	facts := identity.Facts{Self: h.id.Self(), Own: h.id.Own(), Applied: map[string]uint64{}, Stripes: map[string][]string{}}
 	log, _, err := h.id.Contents()
 	if err != nil {
 		return identity.Verdict{}, err

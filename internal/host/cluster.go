@@ -125,9 +125,9 @@ func (c *cluster) save() {
 	}
 }
 
-// saveEvery is how often what was seen of the others is made durable when nothing
-// presses.
-const saveEvery = 5 * time.Second
+// saveEvery is how often what was seen of the others, and how far the stores have come,
+// is made durable when nothing presses.
+const saveEvery = 2 * time.Second
 
 func (h *Host) keepSeen(ctx context.Context) {
 	tick := time.NewTicker(saveEvery)
@@ -139,8 +139,29 @@ func (h *Host) keepSeen(ctx context.Context) {
 		case <-tick.C:
 		case <-h.cluster.seen:
 		}
+		h.id.Remember(h.durable())
 		if err := h.id.Save(); err != nil {
 			h.Logger.Error("identity", "error", err)
 		}
 	}
+}
+
+// durable is how far the stores of this host's stripes have durably come.
+func (h *Host) durable() map[string]uint64 {
+	durable := map[string]uint64{}
+	for _, s := range h.members() {
+		durable[s.Name] = s.replica.Durable()
+	}
+	return durable
+}
+
+// remembered is how far a stripe's store has durably come in this boot, as the disk
+// remembers apart from the store: else a store that loses that would make the disk look
+// old to whoever was told. See internal/identity.
+func (s *stripe) remembered() uint64 {
+	own, self := s.host.id.Own(), s.host.id.Self()
+	if own.Disk != self.Disk || own.Boot != self.Boot {
+		return 0
+	}
+	return own.Durable[s.Name]
 }

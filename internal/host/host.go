@@ -63,6 +63,7 @@ type Host struct {
 	answers *repair.Server
 
 	damaged counter
+	broken  chan error // holds the first reason why this host cannot go on
 
 	stop    context.CancelFunc
 	serving context.Context // of the stripes of a cluster; ends before stop is called
@@ -71,7 +72,7 @@ type Host struct {
 
 	mu       sync.Mutex // guards what follows
 	stripes  map[string]*stripe
-	repairer *repair.Repairer
+	metering *meteredRepair
 	phase    ops.Phase
 	step     string
 	verdict  *identity.Verdict    // of the last admission
@@ -89,8 +90,13 @@ func (h *Host) Start(ctx context.Context) error {
 	h.Logger = h.logger()
 	h.started, h.boot = time.Now().UTC(), nuid.Next()
 	h.stripes, h.without = map[string]*stripe{}, map[string]time.Time{}
+	h.broken = make(chan error, 1)
 	h.enter(ops.PhaseStarting, "opening the data directory")
 	if err := h.start(ctx); err != nil {
+		select {
+		case err = <-h.broken: // the cause of the other
+		default:
+		}
 		// The caller's ctx may be over; what was begun is still ended in order.
 		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
@@ -112,6 +118,8 @@ func (h *Host) start(ctx context.Context) error {
 	background, stop := context.WithCancel(context.Background())
 	h.stop = stop
 	h.serving, h.release = context.WithCancel(background)
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
 	for _, step := range []struct {
 		name string
 		do   func() error
@@ -122,7 +130,7 @@ func (h *Host) start(ctx context.Context) error {
 		{"listening for HTTP", h.startHTTP},
 		{"opening the document store", h.openStore},
 		{"asking the other hosts who this one is", func() error { return h.admission(ctx) }},
-		{"starting the NATS server", func() error { return h.startServer(ctx) }},
+		{"starting the NATS server", func() error { return h.startServer(ctx, giveUp) }},
 		{"starting the control service", h.startControl},
 		{"joining the other hosts", func() error { return h.join(ctx, background) }},
 		{"opening the stripes", func() error { return h.startStripes(ctx, background) }},
@@ -267,7 +275,7 @@ func natsServer(c config.Config) *embedded.Server {
 	return s
 }
 
-func (h *Host) startServer(ctx context.Context) error {
+func (h *Host) startServer(ctx context.Context, giveUp context.CancelCauseFunc) error {
 	server := natsServer(h.Config)
 	server.Logger = h.Logger
 	if h.cluster != nil {
@@ -280,6 +288,7 @@ func (h *Host) startServer(ctx context.Context) error {
 	h.mu.Lock()
 	h.server = server
 	h.mu.Unlock()
+	h.wait.Go(func() { h.watchServer(h.serving, giveUp) })
 	for _, open := range []struct {
 		conn **nats.Conn
 		from func() (*nats.Conn, error)

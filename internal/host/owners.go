@@ -110,6 +110,9 @@ func (s *stripe) failed(err error) {
 func (s *stripe) healthy() {
 	s.mu.Lock()
 	s.err, s.sick, s.ails, s.opened = nil, "", sound, true
+	if s.log != nil {
+		s.first = s.log.First()
+	}
 	s.mu.Unlock()
 	s.host.report()
 }
@@ -118,7 +121,7 @@ func (s *stripe) healthy() {
 func (s *stripe) leads() bool { return s.host.server.LeadsStream(streams.StreamName(s.Name)) }
 
 // mayClaim says whether this host should own the stripe now. It is asked often.
-func (s *stripe) mayClaim() bool { return s.leads() && s.willing() }
+func (s *stripe) mayClaim() bool { return s.leads() && s.settled.Load() && s.willing() }
 
 // willing says whether this host would own the stripe if it led its stream.
 func (s *stripe) willing() bool {
@@ -137,14 +140,25 @@ func (s *stripe) poke() {
 }
 
 // watchLeadership wakes owners when JetStream has moved the leadership of their
-// stream, and gives back the leadership of what this host must not own.
+// stream, and gives back the leadership of what this host must not own. Who comes to
+// lead asks the others first how far they have come.
 func (h *Host) watchLeadership(ctx context.Context) {
-	led := map[string]bool{}
+	since := map[string]int64{} // of the streams that this host leads
 	for rest(ctx, leadershipEvery) {
 		for _, s := range h.members() {
+			_, led := since[s.Name]
 			leads := s.leads()
-			if leads != led[s.Name] {
-				led[s.Name] = leads
+			switch {
+			case leads && !led:
+				since[s.Name] = h.cluster.peers.clock()
+				h.askOthers()
+			case !leads && led:
+				delete(since, s.Name)
+				s.settled.Store(false)
+				s.poke()
+			}
+			if leads && !s.settled.Load() && h.cluster.peers.answered(s.Name, since[s.Name]) {
+				s.settled.Store(true)
 				s.poke()
 			}
 			if leads && !s.willing() {
@@ -157,7 +171,8 @@ func (h *Host) watchLeadership(ctx context.Context) {
 // push asks JetStream to let a healthy member lead, now and then.
 func (s *stripe) push(ctx context.Context) {
 	s.mu.Lock()
-	due := time.Since(s.pushed) >= pushEvery && !s.yielding
+	// Of a log that has lost records nobody may own the stripe.
+	due := time.Since(s.pushed) >= pushEvery && !s.yielding && s.ails != logLost
 	if due {
 		s.pushed = time.Now()
 	}

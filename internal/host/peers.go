@@ -49,6 +49,19 @@ func (p *peers) hear(r members.Report) members.News {
 	return news
 }
 
+// reached is how far other members have applied a stripe's log, and who has.
+func (p *peers) reached(stripe string, first uint64) (seq uint64, host string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.table.Reached(p.clock(), stripe, first)
+}
+
+// answered tells whether the other members of a stripe have reported after a time of
+// the clock.
+func (p *peers) answered(stripe string, after int64) bool {
+	return ask(p, func(t *members.Table, now int64) bool { return t.Answered(now, after, stripe) })
+}
+
 // moved tells the table how a hand-over ended.
 func (p *peers) moved(m members.Move, ok bool) {
 	p.mu.Lock()

@@ -88,13 +88,17 @@ func (s *stripe) describeLog(ctx context.Context) (what, refused string) {
 		return "it is there, and does not answer: " + err.Error(), "the log is there: bring back its members"
 	}
 	what = fmt.Sprintf("it holds records %d to %d", st.First, st.Last)
-	switch applied := s.replica.Applied().Seq; {
+	applied, host := s.replica.Applied().Seq, s.host.Config.Host
+	if others, other := s.host.cluster.peers.reached(s.Name, log.First()); others > applied {
+		applied, host = others, other
+	}
+	switch {
 	case st.Last >= applied:
 		return what, "the log is there, and nothing has to be rebuilt"
 	case s.logGone() == "":
-		return what, "the log seems to end before what is applied here, which a leader that was cut off may say for a while: ask again in a minute"
+		return what, "the log seems to end before what host " + host + " has applied, which a leader that was cut off may say for a while: ask again in a minute"
 	default:
-		return what + fmt.Sprintf(", and host %s has applied up to %d: it was made anew, or restored from an older copy. All that it holds is in the stores; it is removed first", s.host.Config.Host, applied), ""
+		return what + fmt.Sprintf(", and host %s has applied up to %d: it was made anew, restored from an older copy, or lost by too many of its members. All that it holds is in the stores; it is removed first", host, applied), ""
 	}
 }
 
@@ -108,9 +112,13 @@ func (s steering) Rebuild(ctx context.Context, p ops.RebuildPlan, progress func(
 	if err != nil || from.Birth != own.Birth {
 		return ops.RebuildResult{}, &ops.Refusal{Code: ops.CodeRefused, Text: fmt.Sprintf("the plan goes on from position %q, which is none of stripe %s", p.Position, own.Name), Hint: "make a new plan"}
 	}
-	result := ops.RebuildResult{Stripe: own.Name, From: p.From, First: from.Seq + 1, Heals: []string{}}
+	result := ops.RebuildResult{Stripe: own.Name, From: p.From, First: from.Seq + 1, Heals: []string{}, Differ: []string{}}
 	for _, m := range p.Members {
-		if m.Stands != ops.StandsFrom && m.Stands != ops.StandsSame {
+		switch m.Stands {
+		case ops.StandsFrom, ops.StandsSame:
+		case ops.StandsDiffers:
+			result.Differ = append(result.Differ, m.Host)
+		default:
 			result.Heals = append(result.Heals, m.Host)
 		}
 	}

@@ -28,9 +28,14 @@ const (
 // startRepair begins to compare this host's documents with those of others, and lets
 // others compare theirs. A host that stands alone only re-reads its own.
 func (h *Host) startRepair(ctx, background context.Context) error {
+	k := &meteredRepair{}
 	repairer := &repair.Repairer{
 		Self: h.Config.Host, Store: h.store, Host: repairs{h}, Dir: h.Config.Data,
-		Config: repairConfig(h.Config), Listener: h.repairEvent, Logger: h.Logger,
+		Config: repairConfig(h.Config), Logger: h.Logger,
+		Listener: func(e repair.Event) {
+			h.repairEvent(e)
+			k.ended(e)
+		},
 	}
 	if h.cluster != nil {
 		conn, err := h.server.Log()
@@ -45,13 +50,15 @@ func (h *Host) startRepair(ctx, background context.Context) error {
 		if err := h.answers.Start(); err != nil {
 			return err
 		}
-		repairer.Peers = &repair.Peer{Conn: conn, Self: h.Config.Host, Layout: repairs{h}.Layout}
+		k.peer, k.answers = &repair.Peer{Conn: conn, Self: h.Config.Host, Layout: repairs{h}.Layout}, h.answers
+		repairer.Peers = k.peer
 	}
+	k.repairer = repairer
 	if err := repairer.Start(ctx); err != nil {
 		return err
 	}
 	h.mu.Lock()
-	h.repairer = repairer
+	h.metering = k
 	h.mu.Unlock()
 	h.wait.Go(func() { h.watchLosses(background) })
 	h.wait.Go(func() { h.releaseTombstones(background) })
@@ -70,10 +77,18 @@ func (h *Host) closeRepair() error {
 	return errors.Join(errs...)
 }
 
+// repairing is the host's repair, nil while it has not begun.
 func (h *Host) repairing() *repair.Repairer {
+	if k := h.metered(); k != nil {
+		return k.repairer
+	}
+	return nil
+}
+
+func (h *Host) metered() *meteredRepair {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.repairer
+	return h.metering
 }
 
 func repairConfig(c config.Config) repair.Config {

@@ -15,6 +15,7 @@ import (
 const (
 	reportEvery    = time.Second
 	reportSubjects = "trireme.host." // and a host's name, in the account of the logs
+	reportsWanted  = "trireme.hosts" // in the same account: whoever hears it reports at once
 	ownerEvents    = "adama.event.owner"
 )
 
@@ -75,11 +76,20 @@ func (h *Host) makeReport() members.Report {
 
 func (s *stripe) report() members.Stripe {
 	st := s.status()
-	r := members.Stripe{Applied: s.replica.Applied().Seq, Durable: s.replica.Durable(), Clean: s.clean(), Sick: s.sickness()}
+	r := members.Stripe{Applied: s.replica.Applied().Seq, Durable: s.remembered(), Clean: s.clean(), Sick: s.sickness()}
+	r.Log, r.Foreign = s.followed()
 	if st.Phase == streams.Serving {
 		r.Owner = &members.Owner{Epoch: st.Epoch.String(), First: st.Log.First, Last: st.Log.Last, Bytes: st.Log.Bytes, Time: st.Applied.Time}
 	}
 	return r
+}
+
+// followed is where the log that this host has followed was made to begin, 0 for none, and
+// whether the store turned out to be of another one.
+func (s *stripe) followed() (first uint64, foreign bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.first, s.ails == strange
 }
 
 // sickness is why this host must not own the stripe now, "" when it may.
@@ -107,7 +117,17 @@ func (h *Host) hearOthers() error {
 			h.heard(r)
 		}
 	})
+	if err == nil {
+		_, err = h.tails.Subscribe(reportsWanted, func(*nats.Msg) { h.report() })
+	}
 	return err
+}
+
+// askOthers has them report at once.
+func (h *Host) askOthers() {
+	if err := h.tails.Publish(reportsWanted, nil); err != nil && h.tails.IsConnected() {
+		h.Logger.Warn("ask the other hosts for a report", "error", err)
+	}
 }
 
 func (h *Host) heard(r members.Report) {

@@ -41,9 +41,8 @@ func (h *Host) Status() ops.Status {
 		},
 	}
 	st.Held = h.held()
-	if r := h.repairing(); r != nil {
-		of := r.Status()
-		st.Repair = &of
+	if k := h.metered(); k != nil {
+		k.describe(&st)
 	}
 	self := h.id.Self()
 	st.DiskID, st.Boot = self.Disk, self.Boot

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"trireme/buckets"
@@ -23,6 +24,7 @@ type stripe struct {
 	replica *buckets.Replica
 
 	wake      chan struct{} // try again at once
+	settled   atomic.Bool   // since this host leads the stream it has heard how far the other members have come
 	following sync.Mutex    // held while the subjects of its partitions are opened or closed
 
 	mu       sync.Mutex
@@ -30,6 +32,7 @@ type stripe struct {
 	tail     *streams.Tail
 	owner    *streams.Owner
 	closed   bool      // these are, or are being
+	first    uint64    // where the log that was followed last was made to begin; 0 for none
 	err      error     // why it is not open, or has ended
 	opened   bool      // the log is, and the replica follows it or owns it
 	sick     string    // why this host must not own it
@@ -111,6 +114,8 @@ func (s *stripe) open(ctx context.Context) (*streams.Owner, error) {
 			}
 		}
 		cfg.MayClaim = s.mayClaim
+		first := log.First()
+		cfg.Reached = func() (uint64, string) { return s.host.cluster.peers.reached(s.Name, first) }
 		cfg.Grace = grace
 		cfg.TrimFloor = func() uint64 {
 			return ask(s.host.cluster.peers, func(t *members.Table, now int64) uint64 { return t.TrimFloor(now, s.Name) })
