@@ -12,6 +12,7 @@ type link struct {
 	proxy     *Proxy
 	dialer    string // its name, once it has told it
 	out, back *lane  // to the server, and from it
+	lossy     bool   // something was dropped
 	closed    bool
 	gone      chan struct{} // closed when it is
 }
@@ -90,6 +91,7 @@ func (a *lane) take(f *Frame) {
 	case Hold:
 		a.held = append(a.held, f)
 	case Drop:
+		l.lossy = true
 	case Cut:
 		l.close()
 	}
@@ -131,6 +133,7 @@ func (a *lane) review() {
 		case Hold:
 			a.held = append(a.held, f)
 		case Drop:
+			a.link.lossy = true
 		case Cut:
 			a.link.close()
 		}

@@ -68,6 +68,19 @@ func (p *Proxy) Filter(f Filter) {
 	}
 }
 
+// CutLossy closes the connections of which something was dropped. TCP loses nothing out
+// of the middle: a connection that has lost something does not go on for long, and two
+// servers that go on with one do not know of what the other has subscribed to meanwhile.
+func (p *Proxy) CutLossy() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l := range p.links {
+		if l.lossy {
+			l.close()
+		}
+	}
+}
+
 // Delay makes frames that come from now on arrive so much later.
 func (p *Proxy) Delay(d time.Duration) {
 	p.mu.Lock()

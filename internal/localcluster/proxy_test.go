@@ -191,6 +191,20 @@ func TestAProxyDropsAReply(t *testing.T) {
 	default:
 		t.Error("nothing was dropped")
 	}
+
+	cut := make(chan struct{})
+	r.near.SetDisconnectErrHandler(func(*nats.Conn, error) { close(cut) })
+	whole := r.connect() // nothing of it was dropped
+	r.proxy.Filter(nil)
+	r.proxy.CutLossy()
+	select {
+	case <-cut:
+	case <-time.After(patience):
+		t.Error("a connection that has lost something goes on")
+	}
+	if err := whole.FlushTimeout(patience); err != nil || whole.Stats().Reconnects > 0 {
+		t.Errorf("a connection that has lost nothing was cut: %v", err)
+	}
 }
 
 func TestAProxyCutsAndDelays(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"strconv"
+	"time"
 )
 
 // Routes are the proxies in front of the hosts' routes: a frame's From and To are
@@ -38,6 +39,13 @@ func (r *Routes) Filter(f Filter) {
 	}
 }
 
+// Delay makes what the hosts send one another from now on arrive so much later.
+func (r *Routes) Delay(d time.Duration) {
+	for _, p := range r.proxies {
+		p.Delay(d)
+	}
+}
+
 // Isolate cuts hosts off from the others, without a word: nothing arrives, and nobody
 // is told. [Routes.Heal] ends it.
 func (r *Routes) Isolate(names ...string) {
@@ -45,16 +53,28 @@ func (r *Routes) Isolate(names ...string) {
 	for _, name := range names {
 		cut[name] = true
 	}
+	r.Lose(func(from, to string) bool { return cut[from] != cut[to] })
+}
+
+// Lose has what hosts send one another not arrive, without a word, as lost tells of
+// sender and receiver. [Routes.Heal] ends it.
+func (r *Routes) Lose(lost func(from, to string) bool) {
 	r.Filter(func(f *Frame) Verdict {
-		if cut[f.From] != cut[f.To] && f.From != "" && f.To != "" {
+		if f.From != "" && f.To != "" && lost(f.From, f.To) {
 			return Drop
 		}
 		return Pass
 	})
 }
 
-// Heal passes everything, what was held first.
-func (r *Routes) Heal() { r.Filter(nil) }
+// Heal passes everything, what was held first, and closes the connections that have
+// lost something.
+func (r *Routes) Heal() {
+	r.Filter(nil)
+	for _, p := range r.proxies {
+		p.CutLossy()
+	}
+}
 
 // Held is how many frames are held.
 func (r *Routes) Held() int {
