@@ -101,7 +101,11 @@ func (p *benchPlan) settle() error {
 // bench makes the documents, measures, and deletes them. The result is nil when
 // nothing was measured.
 func (a *app) bench(cmd *cobra.Command, p benchPlan) (*benchResult, error) {
-	r := &benchRun{plan: p, server: a.server}
+	t, err := a.target()
+	if err != nil {
+		return nil, err
+	}
+	r := &benchRun{plan: p, server: redacted(t.urls)}
 	defer r.close()
 	for range p.conns {
 		nc, err := a.connect(cmd)

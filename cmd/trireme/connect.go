@@ -16,12 +16,16 @@ const dialLimit = 5 * time.Second
 
 // connect reaches a host. The caller closes the connection.
 func (a *app) connect(cmd *cobra.Command) (*nats.Conn, error) {
-	nc, err := adapter.Dial(a.server,
+	t, err := a.target()
+	if err != nil {
+		return nil, err
+	}
+	nc, err := adapter.Dial(t.urls, append(t.options,
 		nats.Name(cmd.CommandPath()), nats.Timeout(min(dialLimit, a.timeout)), nats.RetryOnFailedConnect(false),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}), // calls tell
-	)
+	)...)
 	if err != nil {
-		return nil, &failure{exit: exitUnreachable, err: fmt.Errorf("connect to %s: %w", a.server, err)}
+		return nil, &failure{exit: exitUnreachable, err: fmt.Errorf("connect to %s: %w", redacted(t.urls), err)}
 	}
 	return nc, nil
 }

@@ -83,7 +83,7 @@ func view(err error, exit exitCode) errorView {
 		v.Hint = "`trireme doc get --parts` prints it unfolded"
 	}
 	if exit == exitUnreachable && v.Hint == "" {
-		v.Hint = "is a host running? `trireme serve` starts one; --server or NATS_URL say where it is"
+		v.Hint = "is a host running? `trireme serve` starts one; --server, NATS_URL or a NATS context say where it is"
 	}
 	if f, ok := errors.AsType[*failure](err); ok && f.hint != "" {
 		v.Hint = f.hint

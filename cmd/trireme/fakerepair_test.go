@@ -337,5 +337,5 @@ func (o orders) RebuildPlan(_ context.Context, stripe string) (ops.RebuildPlan, 
 
 func (o orders) Rebuild(_ context.Context, p ops.RebuildPlan, progress func(ops.RebuildProgress)) (ops.RebuildResult, error) {
 	progress(ops.RebuildProgress{Step: "making a log"})
-	return ops.RebuildResult{Stripe: p.Stripe, From: p.From, First: 121, Heals: []string{"h3"}}, o.note("rebuild %s", p.Stripe)
+	return ops.RebuildResult{Stripe: p.Stripe, From: p.From, First: 121, Heals: []string{"h3"}, Differ: []string{}}, o.note("rebuild %s", p.Stripe)
 }

@@ -64,8 +64,10 @@ func (a *app) repairers(cmd *cobra.Command, host string) (*repairers, error) {
 			return nil, usage("--host %q is not the name of a host: %w", host, err)
 		}
 	}
-	if overHTTP(a.server) {
-		return nil, usage("--server %s: over HTTP a host tells its status only; give the NATS URL of a host", a.server)
+	if t, err := a.target(); err != nil {
+		return nil, err
+	} else if overHTTP(t.urls) {
+		return nil, usage("--server %s: over HTTP a host tells its status only; give the NATS URL of a host", t.urls)
 	}
 	w, err := a.watcher(cmd)
 	if err != nil {

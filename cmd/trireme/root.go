@@ -1,9 +1,7 @@
 package main
 
 import (
-	"cmp"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -17,7 +15,8 @@ type app struct {
 	in       io.Reader
 	out, err io.Writer
 
-	server  string
+	server  string // as given; target says where it is
+	reach   reach
 	output  string
 	timeout time.Duration
 }
@@ -31,8 +30,9 @@ const rootLong = `Trireme keeps every Adama document on three hosts.
   trireme status                         what state the hosts are in
   trireme verify                         are all copies identical now?
 
-Commands other than serve find a host by --server, else by NATS_URL, else at
-` + nats.DefaultURL + `. Answers go to stdout, everything else to stderr.`
+Commands other than serve find a host by --server, else by NATS_URL, else by the
+context that "nats context select" has selected, else at ` + nats.DefaultURL + `.
+Answers go to stdout, everything else to stderr.`
 
 // root is the command tree.
 func (a *app) root() *cobra.Command {
@@ -44,7 +44,8 @@ func (a *app) root() *cobra.Command {
 	}
 	wanted := a.output // also for what is wrong with the flags
 	flags := root.PersistentFlags()
-	flags.StringVarP(&a.server, "server", "s", cmp.Or(os.Getenv("NATS_URL"), nats.DefaultURL), "NATS `URL` of a host; NATS_URL when it is not given")
+	flags.StringVarP(&a.server, "server", "s", "", "NATS `URL` of a host, or several with commas; else NATS_URL, else that of the context, else "+nats.DefaultURL)
+	a.reach.register(flags)
 	flags.StringVarP(&a.output, "output", "o", table, "how to write the answer: table or json")
 	flags.DurationVar(&a.timeout, "timeout", 25*time.Second, "how long to wait for an answer; the host holds a request for up to 20s")
 	a.output = wanted
@@ -58,7 +59,7 @@ func (a *app) root() *cobra.Command {
 		}
 		root.AddCommand(commands...)
 	}
-	add(run, a.serveCommand(), a.drainCommand(), a.hostCommand())
+	add(run, a.serveCommand(), a.drainCommand(), a.hostCommand(), a.signalCommand(), a.healthcheckCommand())
 	add(documents, a.docCommand(), a.locateCommand())
 	add(mend, a.verifyCommand(), a.repairCommand(), a.scrubCommand(), a.stripeCommand())
 	add(look, a.statusCommand(), a.ownerCommand(), a.benchCommand(), a.explainCommand(), a.versionCommand())

@@ -26,6 +26,8 @@ import (
 //	                       until it is ready; sets NATS_URL and HTTP_URL
 //	host stop              SIGTERM; it must end with 0
 //	host kill              SIGKILL
+//	host ended             waits until it has ended by itself, with 0
+//	host said REGEXP       waits until its log has a line that matches
 //	exits CODE COMMAND...  runs a command that must end with the code
 //
 // test.conf is a configuration for small disks; with full.conf the disk has less
@@ -40,6 +42,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Values[hostKey{}] = new(scriptDaemon)
 			env.Setenv("NO_COLOR", "1")
+			env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "config"))
 			var disk unix.Statfs_t
 			if err := unix.Statfs(env.WorkDir, &disk); err != nil {
 				return err
@@ -103,6 +106,10 @@ func scriptHost(ts *testscript.TestScript, neg bool, args []string) {
 		d.end(ts, syscall.SIGTERM)
 	case args[0] == "kill":
 		d.end(ts, syscall.SIGKILL)
+	case args[0] == "ended":
+		d.awaitEnd(ts, true)
+	case args[0] == "said" && len(args) == 2:
+		d.awaitSaid(ts, regexp.MustCompile(args[1]))
 	default:
 		ts.Fatalf("host %s is unknown", args[0])
 	}
@@ -168,10 +175,28 @@ func (d *scriptDaemon) said() string {
 
 func (d *scriptDaemon) end(ts *testscript.TestScript, with syscall.Signal) {
 	ts.Check(d.cmd.Process.Signal(with))
+	d.awaitEnd(ts, with == syscall.SIGTERM)
+}
+
+// awaitSaid waits for a line in the host's log.
+func (d *scriptDaemon) awaitSaid(ts *testscript.TestScript, line *regexp.Regexp) {
+	limit := time.After(time.Minute)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !line.MatchString(d.said()) {
+		select {
+		case <-tick.C:
+		case <-limit:
+			ts.Fatalf("the host has not said %q after a minute\n%s", line, d.said())
+		}
+	}
+}
+
+func (d *scriptDaemon) awaitEnd(ts *testscript.TestScript, inOrder bool) {
 	select {
 	case err := <-d.ended:
 		d.cmd = nil
-		if with == syscall.SIGTERM && err != nil {
+		if inOrder && err != nil {
 			ts.Fatalf("the host ended badly: %v\n%s", err, d.said())
 		}
 	case <-time.After(time.Minute):

@@ -14,6 +14,7 @@ import (
 
 	"trireme/embedded"
 	"trireme/internal/config"
+	"trireme/internal/controls"
 	"trireme/internal/host"
 	"trireme/internal/identity"
 )
@@ -23,7 +24,8 @@ const serveLong = `Run a host until a signal ends it. Nothing has to be configur
 Flags win over the configuration file, which wins over the defaults. SIGINT and
 SIGTERM end it in order: stripes are handed over, requests that it holds are
 answered, the log is left at rest, the store made durable. A second signal ends it
-at once. SIGHUP has it read the layout again.
+at once. SIGHUP has it read the layout again, SIGUSR1 drains it; "trireme signal"
+sends them.
 
 A host of a cluster has a layout in its configuration; see "trireme layout". It
 serves when every partition has an owner in reach; until then, and while it is held
@@ -35,6 +37,10 @@ When it serves it says so on stderr, with the addresses it has:
 
 // closeLimit bounds an orderly end: a request is held for 15 s at most.
 const closeLimit = 30 * time.Second
+
+// brokenLimit bounds the end of a host that cannot write: what waits here waits for
+// logs that it has no more. Clients ask another host when their connection is gone.
+const brokenLimit = 5 * time.Second
 
 // A serveFlags is what the command line says of a host.
 type serveFlags struct {
@@ -68,6 +74,9 @@ func (a *app) serveCommand() *cobra.Command {
 			logger, err := f.logger(a.err)
 			if err != nil {
 				return err
+			}
+			if off := controls.Off(); len(off) > 0 {
+				logger.Error("this build is for drills that must fail: it lacks protections and loses documents", "off", off)
 			}
 			return a.serve(cmd.Context(), cfg, logger, f.format == asJSON)
 		},
@@ -111,6 +120,9 @@ func (f *serveFlags) config(cmd *cobra.Command) (config.Config, error) {
 func (a *app) serve(ctx context.Context, cfg config.Config, logger *slog.Logger, quiet bool) error {
 	h := &host.Host{Config: cfg, Version: thisBuild().Version, Logger: logger}
 	defer onHangUp(h.HangUp)()
+	drain := make(chan os.Signal, 1) // one that comes before the host serves waits
+	signal.Notify(drain, drainSignal)
+	defer signal.Stop(drain)
 	if err := h.Start(ctx); err != nil {
 		if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 			logger.Info("closed before it served", "error", err)
@@ -123,15 +135,41 @@ func (a *app) serve(ctx context.Context, cfg config.Config, logger *slog.Logger,
 	} else {
 		a.ready(h.NATS(), h.HTTP())
 	}
-	<-ctx.Done()
+	broken := drainOn(ctx, drain, h, logger)
 	logger.Info("closing")
-	end, cancel := context.WithTimeout(context.Background(), closeLimit)
+	limit := closeLimit
+	if broken != nil {
+		limit = brokenLimit
+	}
+	end, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	if err := h.Close(end); err != nil {
-		return fmt.Errorf("close the host: %w", err)
+		return errors.Join(broken, fmt.Errorf("close the host: %w", err))
 	}
 	logger.Info("closed")
-	return nil
+	return broken
+}
+
+// drainSignal has a host give its stripes away.
+const drainSignal = syscall.SIGUSR1
+
+// drainOn drains the host whenever it is told to, until ctx ends or the host cannot go
+// on. It says why it cannot.
+func drainOn(ctx context.Context, told <-chan os.Signal, h *host.Host, logger *slog.Logger) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-h.Broken():
+			return hint(err, "see to the disk; started again, the host catches up with the others")
+		case <-told:
+			if err := h.Drain(ctx, true); err != nil {
+				logger.Warn("not drained", "error", err)
+				continue
+			}
+			logger.Info("draining, for a signal")
+		}
+	}
 }
 
 func (a *app) ready(nats, http string) {

@@ -129,11 +129,14 @@ type watcher struct {
 
 // watcher reaches a host. The caller closes the watcher.
 func (a *app) watcher(cmd *cobra.Command) (*watcher, error) {
-	w := &watcher{server: a.server, limit: min(statusLimit, a.timeout)}
-	if overHTTP(a.server) {
+	t, err := a.target()
+	if err != nil {
+		return nil, err
+	}
+	w := &watcher{server: t.urls, limit: min(statusLimit, a.timeout)}
+	if overHTTP(t.urls) {
 		return w, nil
 	}
-	var err error
 	w.nc, err = a.connect(cmd)
 	return w, err
 }

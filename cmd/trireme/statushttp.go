@@ -25,12 +25,21 @@ func httpStatus(ctx context.Context, at string) (*hostStatus, error) {
 
 // httpGet reads a page of a host. at is its URL, or host:port.
 func httpGet(ctx context.Context, at, path string) ([]byte, error) {
+	code, body, err := httpAsk(ctx, at, path)
+	if err == nil && code != http.StatusOK {
+		err = fmt.Errorf("ask %s%s: it answers %d %s", at, path, code, http.StatusText(code))
+	}
+	return body, err
+}
+
+// httpAsk reads a page of a host, whatever status it comes with.
+func httpAsk(ctx context.Context, at, path string) (code int, body []byte, err error) {
 	if !overHTTP(at) {
 		at = "http://" + dialable(at)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(at, "/")+path, http.NoBody)
 	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", at, err)
+		return 0, nil, fmt.Errorf("ask %s: %w", at, err)
 	}
 	transport := &http.Transport{DisableKeepAlives: true}
 	resp, err := (&http.Client{Transport: transport}).Do(req)
@@ -38,16 +47,13 @@ func httpGet(ctx context.Context, at, path string) ([]byte, error) {
 		if broken, ok := errors.AsType[*url.Error](err); ok {
 			err = broken.Err // it names the page once more
 		}
-		return nil, fmt.Errorf("ask %s: %w", at, err)
+		return 0, nil, fmt.Errorf("ask %s: %w", at, err)
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxStatus))
+	body, err = io.ReadAll(io.LimitReader(resp.Body, maxStatus))
 	if err = errors.Join(err, resp.Body.Close()); err != nil {
-		return nil, fmt.Errorf("ask %s: %w", at, err)
+		return 0, nil, fmt.Errorf("ask %s: %w", at, err)
 	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("ask %s%s: it answers %s", at, path, resp.Status)
-	}
-	return body, nil
+	return resp.StatusCode, body, nil
 }
 
 // dialable turns an address that is listened on into one that can be reached from

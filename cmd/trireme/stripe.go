@@ -135,6 +135,9 @@ func (a *app) carryOut(ctx context.Context, r *repairers, host *hostStatus, v *r
 		if len(result.Heals) > 0 {
 			fmt.Fprintf(w, "%s heal from the others: `trireme repair status --watch`\n", strings.Join(result.Heals, ", "))
 		}
+		if len(result.Differ) > 0 {
+			fmt.Fprintf(w, "%s applied other records: stop it, move the folder store of its data aside, start it; it is filled from the others\n", strings.Join(result.Differ, ", "))
+		}
 	})
 }
 
