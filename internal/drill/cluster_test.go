@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,6 +26,11 @@ const smallMachine = "disk { reserve_bytes: 1MB }\nlog { max_bytes: 512MB, keep_
 type cluster struct {
 	*localcluster.Cluster
 	t testing.TB
+
+	fronts map[string]*localcluster.Proxy // between the clients of the load and the hosts, by host; nil for none
+
+	mu     sync.Mutex
+	asking *nats.Conn // of the operator
 }
 
 // newCluster writes the files of a cluster; change may change what is written.
@@ -49,7 +55,7 @@ func newCluster(t testing.TB, change ...func(*localcluster.Config)) *cluster {
 			t.Error(err)
 		}
 	})
-	return &cluster{c, t}
+	return &cluster{Cluster: c, t: t}
 }
 
 // runningCluster is one that serves.
@@ -91,12 +97,28 @@ func (c *cluster) connect(first ...string) *nats.Conn {
 	return connect(c.t, c.URLs(first...)...)
 }
 
+// connectFront is connect by way of the proxies that stand in front of the hosts, if any
+// do. What servers tell of one another leads around them, and is ignored.
+func (c *cluster) connectFront(first string) *nats.Conn {
+	c.t.Helper()
+	if c.fronts == nil {
+		return c.connect(first)
+	}
+	urls := []string{"nats://" + c.fronts[first].Address()}
+	for _, h := range c.Hosts {
+		if h.Name != first {
+			urls = append(urls, "nats://"+c.fronts[h.Name].Address())
+		}
+	}
+	return connect(c.t, urls...)
+}
+
 // connect reaches the first of the URLs that answers. A connection that gives no sign
 // of life is given up within seconds, as that of an Adama node should be.
 func connect(t testing.TB, urls ...string) *nats.Conn {
 	t.Helper()
 	servers := func(o *nats.Options) error {
-		o.Servers, o.NoRandomize = urls, true
+		o.Servers, o.NoRandomize, o.IgnoreDiscoveredServers = urls, true, true
 		return nil
 	}
 	nc, err := nats.Connect("", servers, nats.Timeout(5*time.Second),
@@ -128,16 +150,32 @@ func (c *cluster) straightTo(url string) *nats.Conn {
 	return nc
 }
 
-// operator asks the hosts as an operator does, by way of a host that is awake.
+// operator asks the hosts as an operator does, by way of a host that is awake. It keeps
+// its connection: what waits for a state asks again and again.
 func (c *cluster) operator() ops.Client {
 	c.t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var awake *localcluster.Host
 	for _, h := range c.Hosts {
-		if h.Running() && !h.Frozen() {
-			return ops.Client{Conn: c.connect(h.Name)}
+		if !h.Running() || h.Frozen() {
+			continue
+		}
+		if c.asking != nil && c.asking.ConnectedUrl() == h.URL() {
+			return ops.Client{Conn: c.asking}
+		}
+		if awake == nil {
+			awake = h
 		}
 	}
-	c.t.Fatal("no host is awake")
-	return ops.Client{}
+	if awake == nil {
+		c.t.Fatal("no host is awake")
+	}
+	if c.asking != nil {
+		c.asking.Close()
+	}
+	c.asking = c.connect(awake.Name)
+	return ops.Client{Conn: c.asking}
 }
 
 // keyOn is a key of a document in a partition.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"trireme/adapter"
 	"trireme/internal/localcluster"
@@ -24,7 +25,7 @@ func TestDrillDamage(t *testing.T) {
 	beside(t)
 	documents, rounds, flips := 300, 3, 4
 	if long() {
-		documents, rounds, flips = 4000, 20, 50
+		documents, rounds, flips = 4000, 6, 170
 	}
 	c := runningCluster(t, func(cfg *localcluster.Config) {
 		cfg.Settings = smallMachine + "\nrepair { interval: 1s }\nstore { cache_bytes: 1MB, merged_bytes: -1 }"
@@ -64,6 +65,7 @@ func TestDrillDamage(t *testing.T) {
 	}
 	w.stop()
 	w.noErrors()
+	c.verified("--deep")
 	v := w.judge(c)
 	c.compareStores()
 	t.Logf("%s; %s", w.summary(), v)
@@ -146,16 +148,21 @@ func flipAt(path string, at int64) error {
 // scrub has a host re-read its whole store, and waits for the end of that.
 func (c *cluster) scrub(h *localcluster.Host) (result repair.ScrubResult) {
 	c.t.Helper()
-	ctx, cancel := c.bounded()
+	limit := patience
+	if long() {
+		limit = 30 * time.Minute // hundreds of documents are fetched meanwhile, one by one
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	operator := ops.Client{Conn: c.connect(h.Name)}
 	job, err := operator.BeginScrub(ctx, h.Name, repair.Scope{})
 	c.must(err)
-	c.must(c.Await(ctx, "the scrub of "+h.Name, func(ctx context.Context) error {
-		if job, err = operator.Job(ctx, h.Name, job.ID); err != nil {
+	c.must(c.soon(ctx, "the scrub of "+h.Name, func(ctx context.Context) error {
+		now, err := operator.Job(ctx, h.Name, job.ID)
+		if err != nil {
 			return err
 		}
-		if job.Ended == nil {
+		if job = now; job.Ended == nil {
 			return fmt.Errorf("it is at %s", job.Progress)
 		}
 		return nil

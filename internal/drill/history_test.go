@@ -85,13 +85,14 @@ func (h *history) add(client int, in docInput, called int64, out docOutput) {
 	h.ops = append(h.ops, porcupine.Operation{ClientId: client, Input: in, Call: called, Output: out, Return: returned})
 }
 
-// judge fails the test unless the history is linearizable.
-func (h *history) judge(t testing.TB, name string, start docState) {
+// judge fails the test unless the history is linearizable, and tells.
+func (h *history) judge(t testing.TB, name string, start docState) bool {
 	t.Helper()
 	result, _ := porcupine.CheckOperationsVerbose(documentModel(start), h.ops, 2*time.Minute)
 	if result != porcupine.Ok {
 		t.Errorf("%s: the history of %d operations is not linearizable: %v", name, len(h.ops), result)
 	}
+	return result == porcupine.Ok
 }
 
 // The judge must be able to say no.

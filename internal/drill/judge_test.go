@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"testing"
 
 	"github.com/anishathalye/porcupine"
 
@@ -12,11 +14,11 @@ import (
 
 // A verdict is what a drill found.
 type verdict struct {
-	lost, doubled, ghosts int
+	lost, doubled, ghosts, stale int
 }
 
 func (v verdict) String() string {
-	return fmt.Sprintf("%d lost, %d doubled, %d applied though refused", v.lost, v.doubled, v.ghosts)
+	return fmt.Sprintf("%d lost, %d doubled, %d applied though refused, %d documents not linearizable", v.lost, v.doubled, v.ghosts, v.stale)
 }
 
 // judge fails the test unless every acknowledged change is in its document exactly
@@ -31,17 +33,21 @@ func (w *traffic) judge(c *cluster) verdict {
 	client := newAdapter(w.t, c.connect())
 	turns := make(chan struct{}, 2) // porcupine takes memory
 	var judges sync.WaitGroup
+	var stale atomic.Int64
 	for _, d := range w.documents() {
 		v, present := w.account(client, d)
 		d.resolve(present)
 		all.lost, all.doubled, all.ghosts = all.lost+v.lost, all.doubled+v.doubled, all.ghosts+v.ghosts
 		turns <- struct{}{}
 		judges.Go(func() {
-			d.judge(w.t, "document "+d.key, docState{1, "first"})
+			if !d.judge(w.t, "document "+d.key, docState{1, "first"}) {
+				stale.Add(1)
+			}
 			<-turns
 		})
 	}
 	judges.Wait()
+	all.stale = int(stale.Load())
 	return all
 }
 
@@ -49,11 +55,23 @@ func (w *traffic) judge(c *cluster) verdict {
 func (w *traffic) conclude(c *cluster) verdict {
 	w.t.Helper()
 	v := w.judge(c)
-	for _, log := range c.auditLogs() {
-		w.t.Logf("stripe %s: %d records, owned by %v", log.stripe, log.records, log.owners())
+	for _, log := range c.tellLogs(w.t) {
+		if log.first != 1 {
+			w.t.Errorf("the log of %s begins at %d: the drill wants it whole", log.stripe, log.first)
+		}
 	}
 	c.compareStores()
 	return v
+}
+
+// tellLogs audits the logs and says who has owned them.
+func (c *cluster) tellLogs(t testing.TB) []stripeLog {
+	t.Helper()
+	all := c.auditLogs()
+	for _, log := range all {
+		t.Logf("stripe %s: %d records from %d on, owned by %v", log.stripe, log.records, log.first, log.owners())
+	}
+	return all
 }
 
 // documents are all that clients have worked on.

@@ -101,7 +101,7 @@ func startTraffic(c *cluster, p plan) *traffic {
 	w := &traffic{t: c.t, plan: p, space: p.space, began: time.Now()}
 	var clients []*adapter.Client
 	for i := range 9 {
-		clients = append(clients, newAdapter(c.t, c.connect(c.Hosts[i%len(c.Hosts)].Name)))
+		clients = append(clients, newAdapter(c.t, c.connectFront(c.Hosts[i%len(c.Hosts)].Name)))
 	}
 	for i := range p.lanes {
 		w.lanes = append(w.lanes, &lane{})

@@ -25,6 +25,7 @@ type reign struct {
 // A stripeLog is what was found in a stripe's log.
 type stripeLog struct {
 	stripe  string
+	first   uint64 // the oldest record; 1 unless what was before is in the stores only
 	records int
 	reigns  []reign
 	ids     map[string]int // how often each request of each document was written
@@ -54,10 +55,11 @@ func (c *cluster) auditLogs() []stripeLog {
 }
 
 // soon asks until there is an answer. Just after a hand-over some hosts know of no
-// leader, and what is asked of one that has just ceased to be is never answered.
+// leader, and what is asked of one that has just ceased to be, or been killed, is never
+// answered.
 func (c *cluster) soon(ctx context.Context, what string, ask func(context.Context) error) error {
 	return c.Await(ctx, what, func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
 		return ask(ctx)
 	})
@@ -80,7 +82,6 @@ func (c *cluster) audit(ctx context.Context, nc *nats.Conn, s layout.Stripe) (fo
 		return found, err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
-	found = stripeLog{stripe: s.Name, ids: map[string]int{}}
 	var state streams.LogState
 	err = c.soon(ctx, "the state of the log of "+s.Name, func(ctx context.Context) (err error) {
 		state, err = log.State(ctx)
@@ -89,15 +90,17 @@ func (c *cluster) audit(ctx context.Context, nc *nats.Conn, s layout.Stripe) (fo
 	if err != nil {
 		return found, err
 	}
-	if state.First != 1 {
-		return found, fmt.Errorf("the log of %s begins at %d: the drill wants it whole", s.Name, state.First)
-	}
+	found = stripeLog{stripe: s.Name, first: state.First, ids: map[string]int{}}
 	var faults []error
 	var chain digest.Chain
-	err = log.Read(ctx, 1, state.Last, func(seq uint64, body []byte) error {
+	err = log.Read(ctx, state.First, state.Last, func(seq uint64, body []byte) error {
 		r, err := record.Parse(body)
 		if err != nil {
 			return fmt.Errorf("record %d of %s: %w", seq, s.Name, err)
+		}
+		if seq == state.First && seq > 1 {
+			chain = r.Prev // of what is not there any more
+			found.reigns = append(found.reigns, reign{epoch: r.Epoch, host: "somebody"})
 		}
 		if r.Prev != chain {
 			faults = append(faults, fmt.Errorf("record %d of %s does not continue the chain", seq, s.Name))

@@ -22,8 +22,8 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		program = filepath.Join(dir, "trireme")
-		if out, err := exec.Command("go", "build", "-o", program, "trireme/cmd/trireme").CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "build the program: %v\n%s", err, out)
+		if err := build(program, "-tags", os.Getenv(tagsVariable)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
 		code := m.Run()
@@ -33,6 +33,18 @@ func TestMain(m *testing.M) {
 		}
 		return code
 	}())
+}
+
+// tagsVariable names the build tags of the program that drills run, for negative controls.
+const tagsVariable = "TRIREME_DRILL_TAGS"
+
+// build makes the program at path, with more flags of go build.
+func build(path string, flags ...string) error {
+	out, err := exec.Command("go", append(append([]string{"build", "-o", path}, flags...), "trireme/cmd/trireme")...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("build the program: %w\n%s", err, out)
+	}
+	return nil
 }
 
 // long tells whether the drills run at full length: TRIREME_DRILL=1.

@@ -19,7 +19,7 @@ func TestDrillHealthyRounds(t *testing.T) {
 	if long() {
 		rounds = 100
 		p = standard()
-		p.lanes, p.writers, p.pace = 128, 1, 0
+		p.lanes, p.writers, p.readers, p.pace = 768, 1, 2, 0
 	}
 	c := runningCluster(t, func(cfg *localcluster.Config) { cfg.Settings = smallMachine + "\nrepair { interval: 250ms }" })
 	w := startTraffic(c, p)
@@ -51,6 +51,9 @@ func TestDrillHealthyRounds(t *testing.T) {
 	after = c.awaitRounds(before, rounds)
 	for _, h := range c.Hosts {
 		t.Logf("%s, idle: %s", h.Name, cost(before[h.Name], after[h.Name]))
+		if each := perPeer(before[h.Name], after[h.Name]); each > 2500 {
+			t.Errorf("%s and a peer sent one another %d bytes in a round while all was equal, want at most 2500", h.Name, each)
+		}
 		if reads := after[h.Name].DiskReads - before[h.Name].DiskReads; reads > 0 {
 			t.Errorf("%s read %d times from its disk while all was equal", h.Name, reads)
 		}
@@ -63,8 +66,13 @@ func TestDrillHealthyRounds(t *testing.T) {
 func cost(before, after repair.Counters) string {
 	rounds := after.Rounds - before.Rounds
 	cpu := time.Duration((after.CPUSeconds - before.CPUSeconds) * float64(time.Second) / float64(rounds))
-	return fmt.Sprintf("%d rounds, %v of CPU each (%.4f %% of a core at one in 30 s), %d reads from the disk",
-		rounds, cpu.Round(time.Microsecond), cpu.Seconds()/30*100, after.DiskReads-before.DiskReads)
+	return fmt.Sprintf("%d rounds, %d bytes for each peer and round, %v of CPU each (%.4f %% of a core at one in 30 s), %d reads from the disk",
+		rounds, perPeer(before, after), cpu.Round(time.Microsecond), cpu.Seconds()/30*100, after.DiskReads-before.DiskReads)
+}
+
+// perPeer is the size of question and answer in one round with one of the two peers.
+func perPeer(before, after repair.Counters) uint64 {
+	return (after.BytesSent + after.BytesReceived - before.BytesSent - before.BytesReceived) / (after.Rounds - before.Rounds) / 2
 }
 
 // counters are what the hosts' repair has done since they were started.
