@@ -40,7 +40,7 @@ const (
 )
 
 func rules() []rule {
-	pure := ours("internal/contract", "internal/layout", "internal/merge", "internal/record", "internal/position", "internal/digest", "internal/document", "internal/members", "repair/plan")
+	pure := ours("internal/contract", "internal/layout", "internal/merge", "internal/record", "internal/position", "internal/digest", "internal/document", "internal/members", "repair/plan", "repair/verify")
 	return []rule{
 		{
 			of:     pure,
@@ -171,6 +171,8 @@ func TestTheRulesFindWhatBreaksThem(t *testing.T) {
 		{checkImports, "internal/layout/x.go", "package layout\nimport \"net/http\"", "imports net/http"},
 		{checkImports, "internal/record/x.go", "package record\nimport \"trireme/internal/position\"", ""},
 		{checkImports, "repair/plan/x.go", "package plan\nimport \"trireme/buckets\"", "rests on what is pure"},
+		{checkImports, "repair/verify/x.go", "package verify\nimport \"trireme/repair\"", "rests on what is pure"},
+		{checkImports, "repair/verify/x.go", "package verify\nimport \"trireme/repair/plan\"", ""},
 		{checkImports, "streams/x.go", "package streams\nimport \"trireme/buckets\"", "knows nothing of documents"},
 		{checkImports, "streams/sub/x.go", "package sub\nimport \"trireme/buckets/sub\"", "knows nothing of documents"},
 		{checkImports, "streams/x.go", "package streams\nimport \"trireme/bucketsize\"", ""},
