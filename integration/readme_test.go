@@ -21,6 +21,7 @@ func TestReadme(t *testing.T) {
 	bin := t.TempDir()
 	goBuild(t, "..", filepath.Join(bin, "trireme"), "./cmd/trireme")
 	goBuild(t, "tools", filepath.Join(bin, "nats"), "github.com/nats-io/natscli/nats")
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir()) // no contexts of the developer's
 	h := &host{t: t, program: filepath.Join(bin, "trireme"), dir: t.TempDir(), nats: freeAddress(t), http: freeAddress(t)}
 	h.start()
 	defer h.interrupt()
@@ -158,7 +159,7 @@ func (h *host) run(bin, command string) string {
 		}
 		shell = exec.CommandContext(ctx, "script", "-qec", command+" 25", "/dev/null")
 	}
-	shell.Env = append(os.Environ(), "NATS_URL=nats://"+h.nats, "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "XDG_CONFIG_HOME="+bin)
+	shell.Env = append(os.Environ(), "NATS_URL=nats://"+h.nats, "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	out, err := shell.CombinedOutput()
 	if err != nil {
 		h.t.Errorf("%s: %v\n%s", command, err, out)
