@@ -16,11 +16,17 @@ PTOOL = go tool -modfile=../../tools/go.mod
 # The race detector needs a C compiler; the rest of the project does not.
 RACE = $(shell go build -race runtime/cgo 2>/dev/null && echo -race)
 
-TESTSUM = go run ./internal/testsum -dir . -dir integration -dir integration/peers --
+TESTSUM = go run ./internal/testsum -dir . -dir integration -dir integration/peers -dir integration/faultdisk -dir integration/soakplot --
 
 .PHONY: build
 build: ## build the static binary bin/trireme (the default)
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN) $(PKG)
+
+IMAGE ?= trireme
+
+.PHONY: image
+image: build ## build the container image IMAGE (trireme), tagged VERSION and latest
+	docker build -f ops/Dockerfile --build-arg VERSION=$(VERSION) -t $(IMAGE):$(VERSION) -t $(IMAGE):latest .
 
 .PHONY: run
 run: build ## build and serve on loopback, data in ./trireme-data
@@ -38,9 +44,13 @@ lint: ## gofumpt, golangci-lint, staticcheck and govulncheck
 	$(TOOL) golangci-lint run --allow-parallel-runners ./...
 	cd integration && $(NTOOL) golangci-lint run --config ../.golangci.yml ./...
 	cd integration/peers && $(PTOOL) golangci-lint run --config ../../.golangci.yml ./...
+	cd integration/faultdisk && $(PTOOL) golangci-lint run --config ../../.golangci.yml ./...
+	cd integration/soakplot && $(PTOOL) golangci-lint run --config ../../.golangci.yml ./...
 	$(TOOL) staticcheck ./...
 	cd integration && $(NTOOL) staticcheck ./...
 	cd integration/peers && $(PTOOL) staticcheck ./...
+	cd integration/faultdisk && $(PTOOL) staticcheck ./...
+	cd integration/soakplot && $(PTOOL) staticcheck ./...
 	@out=$$($(TOOL) govulncheck ./... 2>&1); code=$$?; case "$$code $$out" in \
 	  0*) echo 'govulncheck: no known vulnerability is called' ;; \
 	  *'fetching vulnerabilities'*) echo 'govulncheck: not checked, the vulnerability database cannot be reached' ;; \
@@ -69,8 +79,20 @@ microbench: ## run the Go benchmarks that match BENCH (.) for BENCHTIME (1s) eac
 	go test -run '^$$' -bench '$(BENCH)' -benchtime '$(BENCHTIME)' -benchmem -timeout 60m ./...
 
 .PHONY: drill
-drill: ## run the fault drills at full length (they are short in `make test`)
-	TRIREME_DRILL=1 go test -run Drill -v -count 1 -timeout 120m $(TESTFLAGS) ./internal/drill
+drill: ## run the fault drills at full length, and write docs/track-record.md
+	@TRIREME_DRILL=1 TRIREME_TRACK=$(CURDIR)/docs/track-record.jsonl go test -run Drill -v -count 1 -timeout 240m $(TESTFLAGS) ./internal/drill; code=$$?; \
+	TRIREME_DRILL=1 go test -run 'Rot|Crashes' -count 1 -timeout 120m ./buckets || code=1; \
+	go run ./internal/track/tracked -doc docs/track-record.md docs/track-record.jsonl; \
+	exit $$code
+
+SOAK ?= 2h
+
+.PHONY: soak
+soak: ## keep three hosts under load and random faults for SOAK (2h), and draw docs/soak.png
+	@rm -f docs/soak.jsonl; \
+	TRIREME_SOAK=$(SOAK) TRIREME_SOAK_OUT=$(CURDIR)/docs/soak.jsonl go test -run '^TestSoak$$' -v -count 1 -timeout 0 $(TESTFLAGS) ./internal/drill; code=$$?; \
+	(cd integration/soakplot && go run . -o ../../docs/soak.png ../../docs/soak.jsonl >/dev/null) || code=1; \
+	exit $$code
 
 .PHONY: clean
 clean: ## remove what build made; data stays
