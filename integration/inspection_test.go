@@ -138,7 +138,7 @@ func differs(t *testing.T, c transcript, got string) {
 	if *update {
 		tell = t.Logf
 	}
-	tell("the document says\n%s\nand it is\n%s", strings.Join(c.output, "\n"), got)
+	tell("the document says\n%s\nand it is\n%s\nwhat comes first and is not there: %s", strings.Join(c.output, "\n"), got, unseen(c.output, got))
 }
 
 // changes reports whether a command does something, so that it cannot be repeated.

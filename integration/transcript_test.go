@@ -124,6 +124,16 @@ func matches(want []string, got string) bool {
 	return regexp.MustCompile(`^(?:` + pattern.String() + `)$`).MatchString(text)
 }
 
+// unseen is the first line of the document that the output does not have in its place.
+func unseen(want []string, got string) string {
+	for i, line := range want {
+		if line != interrupt && !matches(append(slices.Clone(want[:i+1]), "..."), got) {
+			return line
+		}
+	}
+	return "nothing; the output goes on"
+}
+
 var word = regexp.MustCompile(`[A-Za-z]{3,}`)
 
 // proves counts the different words of the output that are compared: output of dots and
@@ -205,6 +215,12 @@ func TestOutputIsCompared(t *testing.T) {
 		if same := matches(strings.Split(c.want, "\n"), c.got); same != c.same {
 			t.Errorf("%q and %q: %v", c.want, c.got, same)
 		}
+	}
+	if got := unseen([]string{"a", "...", "c 3s", "d", interrupt}, "a\nb\nc 4s\n"); got != "d" {
+		t.Errorf("the first line that is missing: %q", got)
+	}
+	if got := unseen([]string{"a", interrupt}, "a\nb\n"); got != "nothing; the output goes on" {
+		t.Errorf("no line is missing: %q", got)
 	}
 	if n := (transcript{output: []string{"...", "3s 4.5 KiB │ 1-2", "2026-01-02 03:04:05"}}).proves(); n != 0 {
 		t.Errorf("dots and examples prove %d words", n)
