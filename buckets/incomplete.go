@@ -17,6 +17,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"trireme/internal/layout"
+	"trireme/internal/position"
 )
 
 // What is cut out of the database leaves nothing that says so: a document that was
@@ -257,34 +258,57 @@ func readMarks(files vfs.FS, dir string) (m *markSet, damaged, err error) {
 	return m, fmt.Errorf("file %s: %w", incompleteFile, damaged), nil
 }
 
-// ClearIncomplete takes buckets for complete again, durably. The caller has put
-// into them whatever a peer had that has come at least as far as this replica. It
-// reads the buckets again and fails with [ErrDamaged], clearing none, when a
-// document in one of them is still damaged.
-func (r *Replica) ClearIncomplete(buckets ...layout.Bucket) error {
+// A Comparison says since when the documents of a peer are looked at. What this replica
+// misses or loses later is not taken for filled.
+type Comparison struct {
+	asOf position.Position // where the peer stands, at least
+	made int               // of the marks
+}
+
+// Compare begins a comparison with a peer that has applied the log up to asOf. It is
+// called BEFORE the peer is asked for documents.
+func (r *Replica) Compare(asOf position.Position) Comparison {
+	return Comparison{asOf, r.store.marks().made}
+}
+
+// ClearIncomplete takes buckets for complete again, durably. The caller has put into
+// them whatever a peer had that they lacked since the comparison began. Not cleared, but
+// returned, are those in which a record has changed since then what is not here, and all
+// of them when rows were lost since then: compare them once more. The buckets are read
+// again; it fails with [ErrDamaged], clearing none, when a document in one of them is
+// still damaged.
+func (r *Replica) ClearIncomplete(since Comparison, buckets ...layout.Bucket) (left []layout.Bucket, err error) {
 	s := r.store
 	occupied, err := s.occupied(buckets)
 	if err != nil {
-		return fmt.Errorf("clear %d buckets: %w", len(buckets), err)
+		return nil, fmt.Errorf("clear %d buckets: %w", len(buckets), err)
 	}
 	for _, b := range occupied {
 		result, err := r.CheckBucket(b)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if n := len(result.Damaged); n > 0 {
-			return fmt.Errorf("bucket %d has %d damaged documents, one of them %q in space %q: %w",
+			return nil, fmt.Errorf("bucket %d has %d damaged documents, one of them %q in space %q: %w",
 				b, n, result.Damaged[0].Key.Key, result.Damaged[0].Key.Space, ErrDamaged)
 		}
 	}
 	// Into files, not only into the log: of that a damaged end may be lost, and then
 	// nothing would say that documents are missing.
 	if err := s.db.Flush(); err != nil {
-		return fmt.Errorf("flush document store: %w", err)
+		return nil, fmt.Errorf("flush document store: %w", err)
 	}
-	return s.mark(func(m *markSet) {
+	r.mu.Lock() // records, and whoever cuts rows out, wait
+	defer r.mu.Unlock()
+	if s.marks().made != since.made {
+		return buckets, nil
+	}
+	missed := r.missed.buckets(since.asOf)
+	return slices.DeleteFunc(slices.Clone(buckets), func(b layout.Bucket) bool { return !missed(b) }), s.mark(func(m *markSet) {
 		for _, b := range buckets {
-			m.set(Range{b, b}, false)
+			if !missed(b) {
+				m.set(Range{b, b}, false)
+			}
 		}
 	})
 }

@@ -156,8 +156,8 @@ func TestIncompleteBucket(t *testing.T) {
 	if result, err := r.Put([]Put{{Image: im, AsOf: moment.Position()}}); err != nil || result.Taken != 1 {
 		t.Fatalf("%+v, %v", result, err)
 	}
-	if err := r.ClearIncomplete(b, other); err != nil {
-		t.Fatal(err)
+	if left, err := r.ClearIncomplete(r.Compare(moment.Position()), b, other); err != nil || len(left) > 0 {
+		t.Fatalf("left %v: %v", left, err)
 	}
 	verified(t, s)
 	sameStores(t, s, whole)
@@ -165,6 +165,67 @@ func TestIncompleteBucket(t *testing.T) {
 		t.Error("the file of marks is still there")
 	}
 	closed(t, s)
+}
+
+// TestClearIncompleteWaitsForWhatWasMissed: a document that was created while its bucket
+// was incomplete is not here, so what a peer had before says nothing of it.
+func TestClearIncompleteWaitsForWhatWasMissed(t *testing.T) {
+	log := damageLog()
+	s := openTemp(t, Options{})
+	r := log.feed(t, s)
+	fresh := contract.Key{Space: "x", Key: "fresh"}
+	b, quiet := layout.BucketOf(fresh.Space, fresh.Key), layout.BucketOf(names[5].Space, names[5].Key)
+	if err := s.mark(func(m *markSet) {
+		m.set(Range{b, b}, true)
+		m.set(Range{quiet, quiet}, true)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	peer := r.Compare(r.position()) // it stands here, and has nothing of the document
+	log.batch(initial(fresh, update(0, 1, "{}")))
+	log.feed(t, s)
+	left, err := r.ClearIncomplete(peer, b, quiet)
+	if err != nil || !slices.Equal(left, []layout.Bucket{b}) {
+		t.Fatalf("left %v: %v", left, err)
+	}
+	if got := s.Incomplete([]Range{{0, layout.Buckets - 1}}); !slices.Equal(got, []layout.Bucket{b}) {
+		t.Errorf("incomplete: %v", got)
+	}
+	if _, err := s.Get(fresh); code(err) != contract.Damaged {
+		t.Errorf("a document that was acknowledged and is not here: %v", err)
+	}
+	// A peer that stands where the document was created, and has nothing of it, knows.
+	if left, err = r.ClearIncomplete(r.Compare(pos(log.seq())), b); err != nil || len(left) > 0 {
+		t.Fatalf("left %v: %v", left, err)
+	}
+	if _, err := s.Get(fresh); code(err) != contract.NotFound {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+// TestClearIncompleteAfterARestart: what was missed before is not known any more, so a
+// peer must have come as far as this replica had.
+func TestClearIncompleteAfterARestart(t *testing.T) {
+	log, fs := damageLog(), vfs.NewMem()
+	s := open(t, fs, Options{})
+	log.feed(t, s)
+	b := layout.BucketOf("x", "fresh")
+	if err := s.mark(func(m *markSet) { m.set(Range{b, b}, true) }); err != nil {
+		t.Fatal(err)
+	}
+	before := log.seq()
+	log.batch(initial(contract.Key{Space: "x", Key: "fresh"}, update(0, 1, "{}")))
+	log.feed(t, s)
+	closed(t, s)
+	s = open(t, fs, Options{})
+	defer closed(t, s)
+	r := log.feed(t, s)
+	if left, err := r.ClearIncomplete(r.Compare(pos(before)), b); err != nil || !slices.Equal(left, []layout.Bucket{b}) {
+		t.Errorf("left %v: %v", left, err)
+	}
+	if left, err := r.ClearIncomplete(r.Compare(pos(log.seq())), b); err != nil || len(left) > 0 {
+		t.Errorf("left %v: %v", left, err)
+	}
 }
 
 // TestClearIncompleteRefusesDamage: a bucket is not complete while one of its
@@ -179,8 +240,8 @@ func TestClearIncompleteRefusesDamage(t *testing.T) {
 	if err := s.db.Delete(p.id("p3"), pebble.NoSync); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.ClearIncomplete(p.bucket); !errors.Is(err, ErrDamaged) {
-		t.Errorf("clear: %v", err)
+	if left, err := r.ClearIncomplete(r.Compare(r.position()), p.bucket); !errors.Is(err, ErrDamaged) {
+		t.Errorf("clear: left %v: %v", left, err)
 	}
 	if len(s.Incomplete([]Range{{0, layout.Buckets - 1}})) != 1 {
 		t.Error("the mark is gone")

@@ -2,6 +2,7 @@ package buckets
 
 import (
 	"trireme/internal/contract"
+	"trireme/internal/layout"
 	"trireme/internal/position"
 )
 
@@ -49,6 +50,18 @@ func (m *missed) until(k contract.Key) position.Position {
 		return p
 	}
 	return m.floor
+}
+
+// buckets tells of which buckets a document may have missed a change after p.
+func (m *missed) buckets(p position.Position) func(layout.Bucket) bool {
+	all := p.Less(m.floor)
+	some := map[layout.Bucket]bool{}
+	for k, at := range m.keys {
+		if p.Less(at) {
+			some[layout.BucketOf(k.Space, k.Key)] = true
+		}
+	}
+	return func(b layout.Bucket) bool { return all || some[b] }
 }
 
 // suspect remembers when a copy was first noticed to have lost something, which

@@ -21,32 +21,25 @@ type healTry struct {
 	healing *healing
 }
 
+// fills is how often the buckets are compared, in one try, that have changed meanwhile.
+const fills = 4
+
 // run does it. The order is what makes it right: where the peer stands is asked BEFORE
 // its buckets, so whatever comes is at least as new; and the replica is set there AFTER
 // every bucket is equal.
 func (t *healTry) run(ctx context.Context) error {
 	s := t.stripe
-	stand, err := t.r.Peers.Stand(ctx, t.peer, s.Name)
-	if err != nil {
-		return err
-	}
-	if here := s.Replica.Applied().Seq; stand.Seq < here {
-		return fmt.Errorf("%s has applied its log up to record %d, this host up to %d: it must come as far first", t.peer, stand.Seq, here)
-	}
-	t.since = position.Position{Birth: s.Replica.Survey(nil).Position.Birth, Seq: stand.Seq}
-	differ, err := t.differ(ctx)
-	if err != nil {
-		return err
-	}
-	if err := t.equalize(ctx, differ); err != nil {
-		return err
-	}
-	t.healing.phase(HealOpening, "")
-	if lost := t.r.Store.Incomplete(rangesOfPartitions(s.Partitions)); len(lost) > 0 {
-		if err := s.Replica.ClearIncomplete(lost...); err != nil {
-			return ofStore(err)
+	var stand buckets.Applied
+	for i, left := 0, 1; left > 0; i++ {
+		if i == fills {
+			return fmt.Errorf("%d buckets have changed while they were compared", left)
+		}
+		var err error
+		if stand, left, err = t.fill(ctx); err != nil {
+			return err
 		}
 	}
+	t.healing.phase(HealOpening, "")
 	if stand.Seq > s.Replica.Applied().Seq {
 		if err := s.Replica.Adopt(stand); err != nil {
 			return ofStore(err)
@@ -57,6 +50,35 @@ func (t *healTry) run(ctx context.Context) error {
 	t.r.clean.forget(s.Name)
 	t.r.unreport(s.Name)
 	return t.r.Host.Healed(ctx, s.Name, stand)
+}
+
+// fill makes every bucket equal, and takes those for complete again that had lost rows.
+// It returns where the peer stood before, and how many buckets must be compared again:
+// what a record changes in them while they are incomplete is not here, and perhaps the
+// peer was asked before that record.
+func (t *healTry) fill(ctx context.Context) (stand buckets.Applied, left int, err error) {
+	s := t.stripe
+	if stand, err = t.r.Peers.Stand(ctx, t.peer, s.Name); err != nil {
+		return stand, 0, err
+	}
+	if here := s.Replica.Applied().Seq; stand.Seq < here {
+		return stand, 0, fmt.Errorf("%s has applied its log up to record %d, this host up to %d: it must come as far first", t.peer, stand.Seq, here)
+	}
+	t.since = position.Position{Birth: s.Replica.Survey(nil).Position.Birth, Seq: stand.Seq}
+	since := s.Replica.Compare(t.since)
+	differ, err := t.differ(ctx)
+	if err != nil {
+		return stand, 0, err
+	}
+	if err := t.equalize(ctx, differ); err != nil {
+		return stand, 0, err
+	}
+	lost := t.r.Store.Incomplete(rangesOfPartitions(s.Partitions))
+	if len(lost) == 0 {
+		return stand, 0, nil
+	}
+	again, err := s.Replica.ClearIncomplete(since, lost...)
+	return stand, len(again), ofStore(err)
 }
 
 func rangesOfPartitions(partitions []layout.Partition) []buckets.Range {
