@@ -138,6 +138,18 @@ func (s *Store) Incomplete(ranges []Range) []layout.Bucket {
 	return list
 }
 
+// Incomplete lists those of the ranges, as [Store.Incomplete] does.
+func (r *Replica) Incomplete(ranges ...Range) []layout.Bucket { return r.store.Incomplete(ranges) }
+
+// Losses tells people which buckets of the ranges have lost rows, "" when none has.
+func (r *Replica) Losses(ranges ...Range) string {
+	lost := r.Incomplete(ranges...)
+	if len(lost) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("rows of %d buckets were lost with damaged files, bucket %v first", len(lost), lost[0])
+}
+
 // mark changes the marks, durably: the file BEFORE memory when marks go, memory
 // first when they come.
 func (s *Store) mark(change func(m *markSet)) error {

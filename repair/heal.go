@@ -65,7 +65,7 @@ func (r *Repairer) healOne(ctx context.Context, s *Stripe) error {
 			return err
 		}
 	}
-	peer := r.healFrom(s.Name, h.lastPeer())
+	peer := r.healFrom(s, h.lastPeer())
 	if peer == "" {
 		err := fmt.Errorf("heal stripe %s: no other member is alive and healthy", s.Name)
 		h.phase(HealWaiting, "no other member is alive and healthy")
@@ -101,13 +101,17 @@ func (r *Repairer) healOne(ctx context.Context, s *Stripe) error {
 }
 
 // healFrom chooses a healthy member, another one than the last time if there is one.
-func (r *Repairer) healFrom(stripe, last string) string {
-	healthy := slices.Clone(r.Host.Healthy(stripe))
-	if others := slices.DeleteFunc(slices.Clone(healthy), func(h string) bool { return h == last }); len(others) > 0 {
-		healthy = others
+// While there is none, what was lost here may be whole on one that has lost something else.
+func (r *Repairer) healFrom(s *Stripe, last string) string {
+	from := r.Host.Healthy(s.Name)
+	if len(from) == 0 && s.Follows {
+		from = r.Host.Partial(s.Name)
 	}
-	if len(healthy) == 0 {
+	if others := slices.DeleteFunc(slices.Clone(from), func(h string) bool { return h == last }); len(others) > 0 {
+		from = others
+	}
+	if len(from) == 0 {
 		return ""
 	}
-	return healthy[rand.IntN(len(healthy))]
+	return from[rand.IntN(len(from))]
 }

@@ -15,7 +15,7 @@ import (
 	"trireme/repair/plan"
 )
 
-// A healTry makes a sick stripe equal to that of one peer.
+// A healTry makes a sick stripe equal to that of one peer, or fills what was lost from it.
 type healTry struct {
 	look    // since: where the peer stood
 	healing *healing
@@ -29,19 +29,33 @@ const fills = 4
 // every bucket is equal.
 func (t *healTry) run(ctx context.Context) error {
 	s := t.stripe
-	var stand buckets.Applied
+	var at buckets.Applied
 	for i, left := 0, 1; left > 0; i++ {
 		if i == fills {
 			return fmt.Errorf("%d buckets have changed while they were compared", left)
 		}
-		var err error
-		if stand, left, err = t.fill(ctx); err != nil {
+		stand, err := t.r.Peers.Stand(ctx, t.peer, s.Name)
+		if err != nil {
+			return err
+		}
+		if here := s.Replica.Applied().Seq; stand.Seq < here {
+			return fmt.Errorf("%s has applied its log up to record %d, this host up to %d: it must come as far first", t.peer, stand.Seq, here)
+		}
+		t.since = position.Position{Birth: s.Replica.Survey(nil).Position.Birth, Seq: stand.Seq}
+		if len(stand.Lost) > 0 {
+			left, err = t.fill(ctx, stand.Lost)
+			at = s.Replica.Applied() // which the log has brought
+		} else {
+			left, err = t.copy(ctx)
+			at = stand.Applied
+		}
+		if err != nil {
 			return err
 		}
 	}
 	t.healing.phase(HealOpening, "")
-	if stand.Seq > s.Replica.Applied().Seq {
-		if err := s.Replica.Adopt(stand); err != nil {
+	if at.Seq > s.Replica.Applied().Seq {
+		if err := s.Replica.Adopt(at); err != nil {
 			return ofStore(err)
 		}
 	}
@@ -49,36 +63,68 @@ func (t *healTry) run(ctx context.Context) error {
 	// sick was said of another store.
 	t.r.clean.forget(s.Name)
 	t.r.unreport(s.Name)
-	return t.r.Host.Healed(ctx, s.Name, stand)
+	return t.r.Host.Healed(ctx, s.Name, at)
 }
 
-// fill makes every bucket equal, and takes those for complete again that had lost rows.
-// It returns where the peer stood before, and how many buckets must be compared again:
-// what a record changes in them while they are incomplete is not here, and perhaps the
-// peer was asked before that record.
-func (t *healTry) fill(ctx context.Context) (stand buckets.Applied, left int, err error) {
-	s := t.stripe
-	if stand, err = t.r.Peers.Stand(ctx, t.peer, s.Name); err != nil {
-		return stand, 0, err
-	}
-	if here := s.Replica.Applied().Seq; stand.Seq < here {
-		return stand, 0, fmt.Errorf("%s has applied its log up to record %d, this host up to %d: it must come as far first", t.peer, stand.Seq, here)
-	}
-	t.since = position.Position{Birth: s.Replica.Survey(nil).Position.Birth, Seq: stand.Seq}
-	since := s.Replica.Compare(t.since)
-	differ, err := t.differ(ctx)
+// copy makes every bucket equal to the peer's, and takes those for complete again that
+// had lost rows. It returns how many have to be compared once more: what a record changes
+// in such a bucket is not here, and perhaps the peer was asked before that record.
+func (t *healTry) copy(ctx context.Context) (left int, err error) {
+	since := t.stripe.Replica.Compare(t.since)
+	suspect, err := t.suspect(ctx)
 	if err != nil {
-		return stand, 0, err
+		return 0, err
+	}
+	differ, err := t.differ(ctx, suspect)
+	if err != nil {
+		return 0, err
 	}
 	if err := t.equalize(ctx, differ); err != nil {
-		return stand, 0, err
+		return 0, err
 	}
-	lost := t.r.Store.Incomplete(rangesOfPartitions(s.Partitions))
-	if len(lost) == 0 {
-		return stand, 0, nil
+	return t.complete(since, t.incomplete())
+}
+
+// fill does the same for those of the buckets that have lost rows here and not there. The
+// others have followed the log, so they need not be compared; but it fails as long as
+// there are buckets that have lost rows on both sides.
+func (t *healTry) fill(ctx context.Context, lost []buckets.Range) (left int, err error) {
+	if !t.stripe.Follows {
+		return 0, fmt.Errorf("%s has lost rows itself, and cannot be copied", t.peer)
 	}
-	again, err := s.Replica.ClearIncomplete(since, lost...)
-	return stand, len(again), ofStore(err)
+	since := t.stripe.Replica.Compare(t.since)
+	here := t.incomplete()
+	whole := func(b layout.Bucket) bool {
+		return !slices.ContainsFunc(lost, func(g buckets.Range) bool { return g.First <= b && b <= g.Last })
+	}
+	todo := slices.DeleteFunc(slices.Clone(here), func(b layout.Bucket) bool { return !whole(b) })
+	t.healing.begun(len(here), len(todo))
+	if err := t.check(ctx, todo); err != nil {
+		return 0, err
+	}
+	if err := t.equalize(ctx, todo); err != nil {
+		return 0, err
+	}
+	if left, err = t.complete(since, todo); err == nil && len(todo) < len(here) {
+		err = fmt.Errorf("rows of %d buckets were lost on this host and on %s: another member has to tell what was in them", len(here)-len(todo), t.peer)
+	}
+	return left, err
+}
+
+func (t *healTry) incomplete() []layout.Bucket {
+	return t.stripe.Replica.Incomplete(rangesOfPartitions(t.stripe.Partitions)...)
+}
+
+// complete takes buckets for complete again, and returns how many it must not.
+func (t *healTry) complete(since buckets.Comparison, filled []layout.Bucket) (left int, err error) {
+	if len(filled) == 0 {
+		return 0, nil
+	}
+	again, err := t.stripe.Replica.ClearIncomplete(since, filled...)
+	if err != nil {
+		return 0, ofStore(err)
+	}
+	return len(again), nil
 }
 
 func rangesOfPartitions(partitions []layout.Partition) []buckets.Range {
@@ -89,12 +135,9 @@ func rangesOfPartitions(partitions []layout.Partition) []buckets.Range {
 	return ranges
 }
 
-// differ are the buckets that are not known to be equal to the peer's.
-func (t *healTry) differ(ctx context.Context) ([]layout.Bucket, error) {
-	suspect, err := t.suspect(ctx)
-	if err != nil {
-		return nil, err
-	}
+// differ are the buckets that are not known to be equal to the peer's, the suspect ones
+// among them.
+func (t *healTry) differ(ctx context.Context, suspect map[layout.Bucket]bool) ([]layout.Bucket, error) {
 	var differ []layout.Bucket
 	total := 0
 	all := make([]*comparing, len(t.stripe.Partitions))
@@ -136,21 +179,31 @@ func (t *healTry) differ(ctx context.Context) ([]layout.Bucket, error) {
 // their digests say: these are of what is kept, not of what can be read.
 func (t *healTry) suspect(ctx context.Context) (map[layout.Bucket]bool, error) {
 	suspect := map[layout.Bucket]bool{}
-	for _, b := range t.r.Store.Incomplete(rangesOfPartitions(t.stripe.Partitions)) {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
+	lost := t.incomplete()
+	for _, b := range lost {
 		suspect[b] = true
-		// So that each damaged document in it is known.
-		if _, err := t.stripe.Replica.CheckBucket(b); err != nil {
-			return nil, ofStore(err)
-		}
-		t.r.count.read()
+	}
+	if err := t.check(ctx, lost); err != nil {
+		return nil, err
 	}
 	for _, d := range t.r.Store.Damaged() {
 		suspect[layout.BucketOf(d.Key.Space, d.Key.Key)] = true
 	}
 	return suspect, nil
+}
+
+// check reads buckets, so that each damaged document in them is known.
+func (t *healTry) check(ctx context.Context, list []layout.Bucket) error {
+	for _, b := range list {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if _, err := t.stripe.Replica.CheckBucket(b); err != nil {
+			return ofStore(err)
+		}
+		t.r.count.read()
+	}
+	return nil
 }
 
 // healPasses is how often documents are tried that do not come, in one try.

@@ -109,16 +109,24 @@ func (p *Peer) Partitions(ctx context.Context, host, stripe string) (StripeRoot,
 	return roots[0], nil
 }
 
+// A Stand is where a peer stands in the log of a stripe.
+type Stand struct {
+	buckets.Applied
+	// Lost are the buckets that have lost rows there, in order. The peer tells nothing of
+	// them.
+	Lost []buckets.Range
+}
+
 // Stand asks where a peer stands in the log of a stripe.
-func (p *Peer) Stand(ctx context.Context, host, stripe string) (buckets.Applied, error) {
+func (p *Peer) Stand(ctx context.Context, host, stripe string) (Stand, error) {
 	c := p.call(host)
 	asked, err := c.stripe(stripe)
 	if err != nil {
-		return buckets.Applied{}, err
+		return Stand{}, err
 	}
 	var tell standTell
 	if err := c.ask(ctx, EndpointStand, standAsk{asking: c.asking(), stripeAsked: asked}, &tell); err != nil {
-		return buckets.Applied{}, err
+		return Stand{}, err
 	}
 	at, err := tell.check(c.expected(), asked)
 	return at, c.judge(EndpointStand, err)

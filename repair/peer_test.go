@@ -114,7 +114,7 @@ func TestPeerTellsWhatTheStoreHas(t *testing.T) {
 			t.Errorf("buckets of %v and %v: %v, %v, %v", first, second, asOf, some, err)
 		}
 		at, err := p.Stand(t.Context(), "h1", s.Name)
-		if err != nil || at != r.Applied() {
+		if err != nil || at.Applied != r.Applied() || at.Lost != nil {
 			t.Errorf("stands at %v, %v; want %v", at, err, r.Applied())
 		}
 	}

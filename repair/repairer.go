@@ -25,6 +25,9 @@ type Host interface {
 	// Healthy names the other members of a stripe that are alive and not sick there,
 	// the owner first while one of them owns it.
 	Healthy(stripe string) []string
+	// Partial names those that are alive and sick only because rows of some buckets were
+	// lost there: of the other buckets they tell what they have.
+	Partial(stripe string) []string
 	// Healed is called when the replica of a sick stripe stands at a position of a
 	// healthy member and every bucket is equal to that member's. The host opens the log
 	// from there, and takes the stripe for healthy when it returns nil: [Host.Stripes]
@@ -41,8 +44,11 @@ type Stripe struct {
 	Replica    *buckets.Replica
 	// Sick is why the log alone cannot bring this replica up to date; "" when it can.
 	// A sick stripe is healed, one stripe after another, and is not part of rounds. Its
-	// log must not be applied meanwhile.
+	// log must not be applied meanwhile, unless it follows.
 	Sick string
+	// Follows says that only rows of some buckets were lost, and the log is applied all
+	// the same. So the buckets may be filled one by one, from several members.
+	Follows bool
 }
 
 // A Scope is what a run looks at. The zero value is everything.

@@ -1,6 +1,7 @@
 package repair
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -246,21 +247,37 @@ func (m *simMember) Layout() (layout.Layout, string) { return m.sim.layout, m.si
 
 // Stripes are this member's.
 func (m *simMember) Stripes() []Stripe {
-	sick := m.sickness()
-	if len(m.store.Incomplete(rangesOfPartitions(m.sim.layout.Partitions))) > 0 && sick == "" {
+	sick, lost := m.sickness(), m.lost()
+	if len(lost) > 0 && sick == "" {
 		sick = "it has lost rows"
 	}
 	return []Stripe{{
 		Name: simStripe, Members: m.sim.layout.Stripes[0].Hosts, Partitions: m.sim.layout.Partitions,
-		Replica: m.replica(), Sick: sick,
+		Replica: m.replica(), Sick: sick, Follows: len(lost) > 0 && m.sickness() == "",
 	}}
+}
+
+// lost are the buckets of which rows were lost.
+func (m *simMember) lost() []layout.Bucket {
+	return m.store.Incomplete(rangesOfPartitions(m.sim.layout.Partitions))
 }
 
 // Healthy are the others that are.
 func (m *simMember) Healthy(string) []string {
 	var names []string
 	for _, o := range m.sim.members {
-		if o != m && !o.dead.Load() && o.sickness() == "" {
+		if o != m && !o.dead.Load() && o.sickness() == "" && len(o.lost()) == 0 {
+			names = append(names, o.name)
+		}
+	}
+	return names
+}
+
+// Partial are the others that have lost rows.
+func (m *simMember) Partial(string) []string {
+	var names []string
+	for _, o := range m.sim.members {
+		if o != m && !o.dead.Load() && o.sickness() == "" && len(o.lost()) > 0 {
 			names = append(names, o.name)
 		}
 	}
@@ -291,7 +308,8 @@ type simPeers struct {
 	asked atomic.Int64
 }
 
-func (p *simPeers) ask(ctx context.Context, endpoint, host string) (*simMember, error) {
+// ask finds a member, which must not have lost rows of the ranges.
+func (p *simPeers) ask(ctx context.Context, endpoint, host string, ranges ...buckets.Range) (*simMember, error) {
 	p.asked.Add(1)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -306,6 +324,9 @@ func (p *simPeers) ask(ctx context.Context, endpoint, host string) (*simMember, 
 		return nil, fmt.Errorf("%s: %w", host, ErrUnreachable)
 	}
 	if why := m.sickness(); why != "" && endpoint != EndpointDocument && endpoint != EndpointRoots {
+		return nil, &RefusedError{Host: host, Code: CodeSick, Why: why}
+	}
+	if why := m.replica().Losses(ranges...); why != "" {
 		return nil, &RefusedError{Host: host, Code: CodeSick, Why: why}
 	}
 	return m, nil
@@ -326,7 +347,7 @@ func (p *simPeers) Roots(ctx context.Context, host string, _ ...string) ([]Strip
 	if err != nil {
 		return nil, err
 	}
-	if why := m.sickness(); why != "" {
+	if why := cmp.Or(m.sickness(), m.replica().Losses(rangesOfPartitions(p.asker.sim.layout.Partitions)...)); why != "" {
 		return []StripeRoot{{Stripe: simStripe, Sick: why}}, nil
 	}
 	side, root := m.root(p.asker.sim.layout.Partitions)
@@ -335,7 +356,7 @@ func (p *simPeers) Roots(ctx context.Context, host string, _ ...string) ([]Strip
 
 // Partitions are those of one moment.
 func (p *simPeers) Partitions(ctx context.Context, host, _ string) (StripeRoot, error) {
-	m, err := p.ask(ctx, EndpointRoots, host)
+	m, err := p.ask(ctx, EndpointRoots, host, rangesOfPartitions(p.asker.sim.layout.Partitions)...)
 	if err != nil {
 		return StripeRoot{}, err
 	}
@@ -350,13 +371,13 @@ func (p *simPeers) Partitions(ctx context.Context, host, _ string) (StripeRoot, 
 
 // Buckets are those of one moment.
 func (p *simPeers) Buckets(ctx context.Context, host, _ string, ids ...layout.PartitionID) (plan.Side, []plan.BucketState, error) {
-	m, err := p.ask(ctx, EndpointBuckets, host)
-	if err != nil {
-		return plan.Side{}, nil, err
-	}
 	parts := make([]layout.Partition, len(ids))
 	for i, id := range ids {
 		parts[i], _ = p.asker.sim.layout.Partition(id)
+	}
+	m, err := p.ask(ctx, EndpointBuckets, host, rangesOfPartitions(parts)...)
+	if err != nil {
+		return plan.Side{}, nil, err
 	}
 	side, states := m.survey(parts)
 	return side, states, nil
@@ -364,7 +385,7 @@ func (p *simPeers) Buckets(ctx context.Context, host, _ string, ids ...layout.Pa
 
 // Index is that of one moment.
 func (p *simPeers) Index(ctx context.Context, host string, b layout.Bucket) (plan.Side, []plan.Doc, error) {
-	m, err := p.ask(ctx, EndpointIndex, host)
+	m, err := p.ask(ctx, EndpointIndex, host, oneBucket(b))
 	if err != nil {
 		return plan.Side{}, nil, err
 	}
@@ -393,14 +414,18 @@ func (p *simPeers) Document(ctx context.Context, host string, k contract.Key) (C
 	}
 	defer moment.Close()
 	d, err := moment.Document(k)
-	c := Copy{Side: sideOf(host, moment.Position(), moment.Horizon(), false), Sick: m.sickness(), Doc: docOf(&d)}
+	c := Copy{Side: sideOf(host, moment.Position(), moment.Horizon(), false), Sick: cmp.Or(m.sickness(), m.replica().Losses(bucketsOf(k)...)), Doc: docOf(&d)}
 	c.Doc.Key = k
 	return c, err
 }
 
 // Documents are those of one moment.
 func (p *simPeers) Documents(ctx context.Context, host, _ string, wants []Want, visit func(*Pulled) error) (missed []Missed, err error) {
-	m, err := p.ask(ctx, EndpointDocuments, host)
+	keys := make([]contract.Key, len(wants))
+	for i := range wants {
+		keys[i] = wants[i].Key
+	}
+	m, err := p.ask(ctx, EndpointDocuments, host, bucketsOf(keys...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -443,14 +468,17 @@ func (p *simPeers) Documents(ctx context.Context, host, _ string, wants []Want, 
 }
 
 // Stand is where the peer is.
-func (p *simPeers) Stand(ctx context.Context, host, _ string) (buckets.Applied, error) {
+func (p *simPeers) Stand(ctx context.Context, host, _ string) (Stand, error) {
 	m, err := p.ask(ctx, EndpointStand, host)
 	if err != nil {
-		return buckets.Applied{}, err
+		return Stand{}, err
 	}
-	at := m.replica().Applied()
+	at := Stand{Applied: m.replica().Applied()}
+	for _, b := range m.lost() {
+		at.Lost = append(at.Lost, oneBucket(b))
+	}
 	if p.stand != nil {
-		p.stand(&at)
+		p.stand(&at.Applied)
 	}
 	return at, nil
 }

@@ -99,9 +99,9 @@ func (e *execution) drop(op plan.Op) error {
 
 // next is whom to pull from now, and what.
 func (e *execution) next() (from string, some []*pullOp) {
-	healthy := e.r.Host.Healthy(e.stripe.Name)
+	askable := e.r.askable(e.stripe.Name)
 	for _, p := range e.left {
-		if may := p.may(healthy); len(may) > 0 {
+		if may := p.may(askable); len(may) > 0 {
 			from = may[rand.IntN(len(may))]
 			if slices.Contains(may, e.prefer) {
 				from = e.prefer
@@ -113,7 +113,7 @@ func (e *execution) next() (from string, some []*pullOp) {
 		return "", nil
 	}
 	for _, p := range e.left {
-		if slices.Contains(p.may(healthy), from) {
+		if slices.Contains(p.may(askable), from) {
 			some = append(some, p)
 		}
 	}
@@ -121,8 +121,8 @@ func (e *execution) next() (from string, some []*pullOp) {
 }
 
 // may are the members to ask for the document that were not tried.
-func (p *pullOp) may(healthy []string) []string {
-	return slices.DeleteFunc(slices.Clone(p.From), func(h string) bool { return !slices.Contains(healthy, h) || slices.Contains(p.tried, h) })
+func (p *pullOp) may(askable []string) []string {
+	return slices.DeleteFunc(slices.Clone(p.From), func(h string) bool { return !slices.Contains(askable, h) || slices.Contains(p.tried, h) })
 }
 
 func (e *execution) pull(ctx context.Context, from string, some []*pullOp) error {

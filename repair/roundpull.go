@@ -24,7 +24,7 @@ type Peers interface {
 	Index(ctx context.Context, host string, b layout.Bucket) (plan.Side, []plan.Doc, error)
 	Document(ctx context.Context, host string, k contract.Key) (Copy, error)
 	Documents(ctx context.Context, host, stripe string, wants []Want, visit func(*Pulled) error) ([]Missed, error)
-	Stand(ctx context.Context, host, stripe string) (buckets.Applied, error)
+	Stand(ctx context.Context, host, stripe string) (Stand, error)
 }
 
 // errStore marks what this host's own store failed with: asking another peer is of no

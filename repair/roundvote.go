@@ -49,13 +49,13 @@ func (v *vote) unasked() []string {
 
 // ask has members read and check their copies. That one does not answer is its view.
 func (v *vote) ask(ctx context.Context, k contract.Key, hosts []string) error {
-	healthy := v.r.Host.Healthy(v.stripe.Name)
+	askable := v.r.askable(v.stripe.Name)
 	for _, h := range hosts {
 		if v.asked[h] {
 			continue
 		}
 		v.asked[h] = true
-		if !slices.Contains(healthy, h) {
+		if !slices.Contains(askable, h) {
 			v.set(plan.Unknown(h, "not alive, or sick"))
 			continue
 		}
@@ -74,6 +74,11 @@ func (v *vote) ask(ctx context.Context, k contract.Key, hosts []string) error {
 		}
 	}
 	return nil
+}
+
+// askable are the other members that can be asked about single documents.
+func (r *Repairer) askable(stripe string) []string {
+	return slices.Concat(r.Host.Healthy(stripe), r.Host.Partial(stripe))
 }
 
 // decide asks the other members and decides.

@@ -23,7 +23,8 @@ type Source interface {
 	// Layout is the layout in force here, and its digest.
 	Layout() (l layout.Layout, digest string)
 	// Stripe is this host's copy of a stripe; not ok where it has none that is open. sick
-	// says why the copy must not be compared with or pulled from; "" when it may.
+	// says why the copy must not be compared with or pulled from; "" when it may, but for
+	// the buckets that have lost rows, which the replica knows.
 	Stripe(name string) (r *buckets.Replica, sick string, ok bool)
 }
 

@@ -136,14 +136,33 @@ func (n *scene) stripe(carries layout.Stripe, asked stripeAsked) (r *buckets.Rep
 	return r, sick, nil
 }
 
-// healthy is the same, but a sick copy is refused.
-func (n *scene) healthy(carries layout.Stripe, asked stripeAsked) (*buckets.Replica, error) {
+// healthy is the same, but a sick copy is refused, and one that has lost rows of the
+// ranges, which are what is asked for.
+func (n *scene) healthy(carries layout.Stripe, asked stripeAsked, ranges ...buckets.Range) (*buckets.Replica, error) {
 	r, sick, err := n.stripe(carries, asked)
-	if err == nil && sick != "" {
+	if err != nil {
+		return r, err
+	}
+	if sick == "" {
+		sick = r.Losses(ranges...)
+	}
+	if sick != "" {
 		err = refuse(CodeSick, "stripe %s is sick: %s", carries.Name, sick)
 	}
 	return r, err
 }
+
+// bucketsOf are the buckets of documents.
+func bucketsOf(keys ...contract.Key) []buckets.Range {
+	ranges := make([]buckets.Range, len(keys))
+	for i, k := range keys {
+		ranges[i] = oneBucket(layout.BucketOf(k.Space, k.Key))
+	}
+	return ranges
+}
+
+// oneBucket is the range of one.
+func oneBucket(b layout.Bucket) buckets.Range { return buckets.Range{First: b, Last: b} }
 
 func (n *scene) roots(a *rootsAsk) (any, error) {
 	tell := rootsTell{telling: n.telling(), Stripes: []rootTold{}}
@@ -157,6 +176,9 @@ func (n *scene) roots(a *rootsAsk) (any, error) {
 		r, sick, ok := n.source.Stripe(name)
 		if _, known := n.layout.Stripe(name); !known || !ok {
 			continue
+		}
+		if sick == "" {
+			sick = r.Losses(rangesOfPartitions(n.layout.PartitionsOf(name))...)
 		}
 		told := rootTold{sideTold: sideTold{Stripe: name}, Sick: clip(sick, maxRefusalText)}
 		if sick == "" {
@@ -217,7 +239,15 @@ func (n *scene) stand(a *standAsk) (any, error) {
 	}
 	survey := r.Survey(nil)
 	at := &survey.Applied
-	return standTell{telling: n.telling(), sideTold: tellSide(carries.Name, &survey), Chain: at.Chain.String(), Epoch: wirePosition(at.Epoch), Time: at.Time}, nil
+	tell := standTell{telling: n.telling(), sideTold: tellSide(carries.Name, &survey), Chain: at.Chain.String(), Epoch: wirePosition(at.Epoch), Time: at.Time}
+	for _, b := range r.Incomplete(rangesOfPartitions(n.layout.PartitionsOf(carries.Name))...) {
+		if n := len(tell.Lost); n > 0 && tell.Lost[n-1][1]+1 == b {
+			tell.Lost[n-1][1] = b
+		} else {
+			tell.Lost = append(tell.Lost, [2]layout.Bucket{b, b})
+		}
+	}
+	return tell, nil
 }
 
 func (n *scene) buckets(a *bucketsAsk) (any, error) {
@@ -226,13 +256,13 @@ func (n *scene) buckets(a *bucketsAsk) (any, error) {
 		return nil, refuse(CodeMalformed, "layout %d has no partition %v", n.layout.Version, a.Partitions[0])
 	}
 	carries, _ := n.layout.Stripe(first.Stripe) // on a valid layout it is there
-	r, err := n.healthy(carries, a.stripeAsked)
-	if err != nil {
-		return nil, err
-	}
 	ranges, err := rangesOf(&n.layout, carries.Name, a.Partitions)
 	if err != nil {
 		return nil, refuse(CodeMalformed, "%v", err)
+	}
+	r, err := n.healthy(carries, a.stripeAsked, ranges...)
+	if err != nil {
+		return nil, err
 	}
 	survey := r.Survey(ranges)
 	tell := bucketsTell{telling: n.telling(), sideTold: tellSide(carries.Name, &survey), Buckets: []bucketTold{}}
@@ -246,7 +276,7 @@ func (n *scene) buckets(a *bucketsAsk) (any, error) {
 
 func (n *scene) index(a *indexAsk) (any, error) {
 	carries, _ := n.layout.StripeOf(a.Bucket) // on a valid layout it is there
-	r, err := n.healthy(carries, a.stripeAsked)
+	r, err := n.healthy(carries, a.stripeAsked, oneBucket(a.Bucket))
 	if err != nil {
 		return nil, err
 	}
@@ -293,6 +323,9 @@ func (n *scene) document(a *documentAsk) (any, error) {
 	r, sick, err := n.stripe(carries, a.stripeAsked)
 	if err != nil {
 		return nil, err
+	}
+	if sick == "" {
+		sick = r.Losses(oneBucket(b))
 	}
 	m, err := r.Moment()
 	if err != nil {

@@ -120,25 +120,39 @@ func (t *rootTold) check(e *expected, s layout.Stripe, partitions bool) (StripeR
 	return root, nil
 }
 
-func (t *standTell) check(e expected, asked stripeAsked) (buckets.Applied, error) {
+func (t *standTell) check(e expected, asked stripeAsked) (Stand, error) {
 	if err := e.told(&t.telling); err != nil {
-		return buckets.Applied{}, err
+		return Stand{}, err
 	}
 	side, err := e.side(&t.sideTold, asked)
 	if err != nil {
-		return buckets.Applied{}, err
+		return Stand{}, err
 	}
 	chain, err := digest.ParseChain(t.Chain)
 	a := buckets.Applied{Seq: side.Applied.Seq, Chain: chain, Epoch: position.Position(t.Epoch), Time: t.Time, Horizon: side.Horizon}
 	switch {
 	case err != nil:
-		return buckets.Applied{}, err
+		return Stand{}, err
 	case side.Applied.Less(a.Epoch):
-		return buckets.Applied{}, fmt.Errorf("epoch %v comes after %v", a.Epoch, side.Applied)
+		return Stand{}, fmt.Errorf("epoch %v comes after %v", a.Epoch, side.Applied)
 	case a.Seq == 0 && a != buckets.Applied{}, a.Time < 0:
-		return buckets.Applied{}, fmt.Errorf("the log up to %v has epoch %v, chain %v and time %d", side.Applied, a.Epoch, a.Chain, a.Time)
+		return Stand{}, fmt.Errorf("the log up to %v has epoch %v, chain %v and time %d", side.Applied, a.Epoch, a.Chain, a.Time)
 	}
-	return a, nil
+	lost, err := t.lost()
+	return Stand{a, lost}, err
+}
+
+// lost are the buckets that a peer tells nothing of.
+func (t *standTell) lost() (list []buckets.Range, err error) {
+	next := 0
+	for _, g := range t.Lost {
+		if int(g[0]) < next || g[1] < g[0] || g[1] >= layout.Buckets {
+			return nil, fmt.Errorf("lost buckets %v do not come in order", t.Lost)
+		}
+		next = int(g[1]) + 1
+		list = append(list, buckets.Range{First: g[0], Last: g[1]})
+	}
+	return list, nil
 }
 
 func (t *bucketsTell) check(e expected, asked stripeAsked, partitions []layout.PartitionID) (plan.Side, []plan.BucketState, error) {

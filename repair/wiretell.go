@@ -21,6 +21,8 @@ type (
 		Chain string       `json:"chain"`          // of the log up to applied
 		Epoch wirePosition `json:"epoch,omitzero"` // of the last claim up to there
 		Time  int64        `json:"time"`           // the highest up to there, Unix milliseconds
+
+		Lost [][2]layout.Bucket `json:"lost,omitempty"` // first and last, in order: buckets of the stripe that have lost rows
 	}
 	bucketsTell struct {
 		telling

@@ -102,9 +102,11 @@ func TestDrillDamagedTogether(t *testing.T) {
 	t.Logf("no good copy left of %d documents: %s; %s", len(lost), w.summary(), w.judge(c))
 }
 
-// rotten ends all hosts, damages documents of some, and starts all again.
+// rotten ends all hosts, which have come as far as one another, damages documents of some,
+// and starts all again.
 func (c *cluster) rotten(of map[*localcluster.Host][][]contract.Key) {
 	c.t.Helper()
+	c.verified()
 	for _, h := range c.Hosts {
 		c.stopHost(h)
 	}

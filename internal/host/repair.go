@@ -116,7 +116,7 @@ func (r repairs) Stripe(name string) (replica *buckets.Replica, sick string, ok 
 	if s == nil {
 		return nil, "", false
 	}
-	return s.replica, s.unwell(), true
+	return s.replica, s.astray(), true
 }
 
 // Stripes are those that this host is a member of.
@@ -125,7 +125,7 @@ func (r repairs) Stripes() []repair.Stripe {
 	var list []repair.Stripe
 	for _, s := range r.h.members() {
 		list = append(list, repair.Stripe{
-			Name: s.Name, Members: s.Hosts, Partitions: l.PartitionsOf(s.Name), Replica: s.replica, Sick: s.healable(),
+			Name: s.Name, Members: s.Hosts, Partitions: l.PartitionsOf(s.Name), Replica: s.replica, Sick: s.healable(), Follows: s.partial(),
 		})
 	}
 	return list
@@ -133,6 +133,16 @@ func (r repairs) Stripes() []repair.Stripe {
 
 // Healthy names the other members that are well, the owner first.
 func (r repairs) Healthy(stripe string) []string {
+	return r.others(stripe, func(m members.Stripe) bool { return m.Sick == "" })
+}
+
+// Partial names the others that have only lost rows of some buckets.
+func (r repairs) Partial(stripe string) []string {
+	return r.others(stripe, func(m members.Stripe) bool { return m.Sick != "" && m.Partial })
+}
+
+// others are the other members that are alive and of which a report says so, the owner first.
+func (r repairs) others(stripe string, are func(members.Stripe) bool) []string {
 	c := r.h.cluster
 	if c == nil {
 		return nil
@@ -143,19 +153,19 @@ func (r repairs) Healthy(stripe string) []string {
 	}
 	return ask(c.peers, func(t *members.Table, now int64) []string {
 		owner, _ := t.Owner(now, stripe)
-		var well []string
+		var list []string
 		for _, v := range t.Hosts(now) {
 			m, has := v.Report.Stripes[stripe]
-			if v.Name == r.h.Config.Host || !v.Alive || !has || m.Sick != "" || !slices.Contains(s.Hosts, v.Name) {
+			if v.Name == r.h.Config.Host || !v.Alive || !has || !are(m) || !slices.Contains(s.Hosts, v.Name) {
 				continue
 			}
 			if v.Name == owner {
-				well = slices.Insert(well, 0, v.Name)
+				list = slices.Insert(list, 0, v.Name)
 			} else {
-				well = append(well, v.Name)
+				list = append(list, v.Name)
 			}
 		}
-		return well
+		return list
 	})
 }
 
@@ -216,15 +226,34 @@ func (s *stripe) healable() string {
 	return s.losses
 }
 
-// unwell is why nothing of this replica counts, "" when it does. Unlike sickness it
+// unwell is why this replica as a whole does not count, "" when it does. Unlike sickness it
 // leaves aside whether the log is there and open: what was applied is right.
 func (s *stripe) unwell() string {
+	if sick := s.astray(); sick != "" {
+		return sick
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.losses
+}
+
+// astray is why nothing of this replica counts, "" when it does but for the buckets that
+// have lost rows.
+func (s *stripe) astray() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ails == fallenOff || s.ails == strange {
 		return s.sick
 	}
-	return s.losses
+	return ""
+}
+
+// partial says that all that is wrong with the replica is that rows of some buckets were
+// lost.
+func (s *stripe) partial() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.losses != "" && s.ails != fallenOff && s.ails != strange
 }
 
 func (s *stripe) isTrimmed() bool {
@@ -268,10 +297,7 @@ func (s *stripe) lookForLosses() (news bool) {
 	for _, p := range s.host.layout().PartitionsOf(s.Name) {
 		ranges = append(ranges, buckets.Range{First: p.First, Last: p.Last})
 	}
-	losses := ""
-	if lost := s.host.store.Incomplete(ranges); len(lost) > 0 {
-		losses = fmt.Sprintf("rows of %d buckets were lost with damaged files, bucket %v first", len(lost), lost[0])
-	}
+	losses := s.replica.Losses(ranges...)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	news = s.losses != losses

@@ -76,7 +76,7 @@ func (h *Host) makeReport() members.Report {
 
 func (s *stripe) report() members.Stripe {
 	st := s.status()
-	r := members.Stripe{Applied: s.replica.Applied().Seq, Durable: s.remembered(), Clean: s.clean(), Sick: s.sickness()}
+	r := members.Stripe{Applied: s.replica.Applied().Seq, Durable: s.remembered(), Clean: s.clean(), Sick: s.sickness(), Partial: s.partial()}
 	r.Log, r.Foreign = s.followed()
 	if st.Phase == streams.Serving {
 		r.Owner = &members.Owner{Epoch: st.Epoch.String(), First: st.Log.First, Last: st.Log.Last, Bytes: st.Log.Bytes, Time: st.Applied.Time}

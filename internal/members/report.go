@@ -41,7 +41,10 @@ type Stripe struct {
 	// has lost something of its copy begins at 0 again.
 	Clean uint64 `json:"clean,omitempty"`
 	Sick  string `json:"sick,omitempty"` // why this member must not own the stripe; "" when it may
-	Owner *Owner `json:"owner,omitempty"`
+	// Partial says that of its copy only rows of some buckets were lost: it tells the others
+	// what it has in the rest.
+	Partial bool   `json:"partial,omitempty"`
+	Owner   *Owner `json:"owner,omitempty"`
 }
 
 // Owner is what the host that serves a stripe tells besides.
