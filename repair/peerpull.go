@@ -125,9 +125,10 @@ func (s *pull) run(ctx context.Context, stripe string) error {
 }
 
 // windowOn is a window that a connection bears. Servers close one that lets more wait
-// than a few of the largest messages.
+// than four of the largest messages, and what they are writing waits until the write is
+// over, although the other side has taken much of it and lets more come: two windows.
 func windowOn(nc *nats.Conn, want int) int {
-	return max(min(want, 2*int(nc.MaxPayload())), minWindow)
+	return max(min(want, int(nc.MaxPayload())), minWindow)
 }
 
 // open asks for the documents.
