@@ -45,6 +45,30 @@ func (m *markSet) count() (n int) {
 	return n
 }
 
+// within are the marked buckets of some ranges.
+func (m *markSet) within(ranges []Range) (list []layout.Bucket) {
+	if m.empty() {
+		return nil
+	}
+	for _, g := range ranges {
+		for b := int(g.First); b <= int(g.Last) && b < layout.Buckets; b++ {
+			if m.has(layout.Bucket(b)) {
+				list = append(list, layout.Bucket(b))
+			}
+		}
+	}
+	return list
+}
+
+// losses says so in words, "" when none is marked.
+func (m *markSet) losses(ranges []Range) string {
+	lost := m.within(ranges)
+	if len(lost) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("rows of %d buckets were lost with damaged files, bucket %v first", len(lost), lost[0])
+}
+
 // fault is what [Store.Verify] says of the marks.
 func (m *markSet) fault() error {
 	switch n := m.count(); {
@@ -123,32 +147,18 @@ func (s *Store) unlisted(accept func(layout.Bucket) bool, before *markSet) error
 // not remember, answer damaged; a stripe with such a bucket is sick. The mark
 // outlives restarts.
 func (s *Store) Incomplete(ranges []Range) []layout.Bucket {
-	m := s.marks()
-	if m.empty() {
-		return nil
-	}
-	var list []layout.Bucket
-	for _, g := range ranges {
-		for b := int(g.First); b <= int(g.Last) && b < layout.Buckets; b++ {
-			if m.has(layout.Bucket(b)) {
-				list = append(list, layout.Bucket(b))
-			}
-		}
-	}
-	return list
+	return s.marks().within(ranges)
 }
 
 // Incomplete lists those of the ranges, as [Store.Incomplete] does.
 func (r *Replica) Incomplete(ranges ...Range) []layout.Bucket { return r.store.Incomplete(ranges) }
 
 // Losses tells people which buckets of the ranges have lost rows, "" when none has.
-func (r *Replica) Losses(ranges ...Range) string {
-	lost := r.Incomplete(ranges...)
-	if len(lost) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("rows of %d buckets were lost with damaged files, bucket %v first", len(lost), lost[0])
-}
+func (r *Replica) Losses(ranges ...Range) string { return r.store.marks().losses(ranges) }
+
+// Losses tells people which buckets of the ranges had lost rows at that moment, "" when
+// none had.
+func (m *Moment) Losses(ranges ...Range) string { return m.marks.losses(ranges) }
 
 // mark changes the marks, durably: the file BEFORE memory when marks go, memory
 // first when they come.

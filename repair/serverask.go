@@ -1,6 +1,7 @@
 package repair
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"unicode/utf8"
@@ -136,20 +137,21 @@ func (n *scene) stripe(carries layout.Stripe, asked stripeAsked) (r *buckets.Rep
 	return r, sick, nil
 }
 
-// healthy is the same, but a sick copy is refused, and one that has lost rows of the
-// ranges, which are what is asked for.
-func (n *scene) healthy(carries layout.Stripe, asked stripeAsked, ranges ...buckets.Range) (*buckets.Replica, error) {
+// healthy is the same, but a sick copy is refused.
+func (n *scene) healthy(carries layout.Stripe, asked stripeAsked) (*buckets.Replica, error) {
 	r, sick, err := n.stripe(carries, asked)
-	if err != nil {
-		return r, err
-	}
-	if sick == "" {
-		sick = r.Losses(ranges...)
-	}
-	if sick != "" {
-		err = refuse(CodeSick, "stripe %s is sick: %s", carries.Name, sick)
+	if err == nil {
+		err = whole(carries.Name, sick)
 	}
 	return r, err
+}
+
+// whole refuses what is asked of a stripe when there is a reason.
+func whole(stripe, sick string) error {
+	if sick == "" {
+		return nil
+	}
+	return refuse(CodeSick, "stripe %s is sick: %s", stripe, sick)
 }
 
 // bucketsOf are the buckets of documents.
@@ -177,9 +179,7 @@ func (n *scene) roots(a *rootsAsk) (any, error) {
 		if _, known := n.layout.Stripe(name); !known || !ok {
 			continue
 		}
-		if sick == "" {
-			sick = r.Losses(rangesOfPartitions(n.layout.PartitionsOf(name))...)
-		}
+		sick = cmp.Or(sick, r.Losses(rangesOfPartitions(n.layout.PartitionsOf(name))...))
 		told := rootTold{sideTold: sideTold{Stripe: name}, Sick: clip(sick, maxRefusalText)}
 		if sick == "" {
 			told = n.root(r, name, a.Partitions)
@@ -260,11 +260,15 @@ func (n *scene) buckets(a *bucketsAsk) (any, error) {
 	if err != nil {
 		return nil, refuse(CodeMalformed, "%v", err)
 	}
-	r, err := n.healthy(carries, a.stripeAsked, ranges...)
+	r, err := n.healthy(carries, a.stripeAsked)
 	if err != nil {
 		return nil, err
 	}
+	before := r.Losses(ranges...)
 	survey := r.Survey(ranges)
+	if err := whole(carries.Name, cmp.Or(before, r.Losses(ranges...))); err != nil { // rows may go while it is taken
+		return nil, err
+	}
 	tell := bucketsTell{telling: n.telling(), sideTold: tellSide(carries.Name, &survey), Buckets: []bucketTold{}}
 	for _, b := range statesOf(&survey, ranges) {
 		if !b.Position.IsZero() || !b.Digest.IsZero() {
@@ -276,7 +280,7 @@ func (n *scene) buckets(a *bucketsAsk) (any, error) {
 
 func (n *scene) index(a *indexAsk) (any, error) {
 	carries, _ := n.layout.StripeOf(a.Bucket) // on a valid layout it is there
-	r, err := n.healthy(carries, a.stripeAsked, oneBucket(a.Bucket))
+	r, err := n.healthy(carries, a.stripeAsked)
 	if err != nil {
 		return nil, err
 	}
@@ -285,6 +289,9 @@ func (n *scene) index(a *indexAsk) (any, error) {
 		return nil, fmt.Errorf("read the store: %w", err)
 	}
 	defer m.Close()
+	if err := whole(carries.Name, m.Losses(oneBucket(a.Bucket))); err != nil {
+		return nil, err
+	}
 	var after contract.Key
 	if a.After != nil {
 		after = *a.After
@@ -324,14 +331,12 @@ func (n *scene) document(a *documentAsk) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if sick == "" {
-		sick = r.Losses(oneBucket(b))
-	}
 	m, err := r.Moment()
 	if err != nil {
 		return nil, fmt.Errorf("read the store: %w", err)
 	}
 	defer m.Close()
+	sick = cmp.Or(sick, m.Losses(oneBucket(b)))
 	n.counts.reads.Add(1)
 	state, size, err := examine(m, a.Key)
 	if err != nil {

@@ -51,15 +51,17 @@ func (s *Server) documents(r micro.Request) {
 // holder is the copy of the stripe that carries every one of the documents.
 func (n *scene) holder(a *documentsAsk) (*buckets.Replica, string, error) {
 	var carries layout.Stripe
-	ranges := bucketsOf(a.Documents...)
-	for i := range ranges {
-		s, _ := n.layout.StripeOf(ranges[i].First) // on a valid layout it is there
+	for i, k := range a.Documents {
+		s, _ := n.layout.StripeOf(layout.BucketOf(k.Space, k.Key)) // on a valid layout it is there
 		if i > 0 && s.Name != carries.Name {
 			return nil, "", refuse(CodeMalformed, "documents[%d] is of stripe %s, those before are of %s: ask for one stripe at a time", i, s.Name, carries.Name)
 		}
 		carries = s
 	}
-	r, err := n.healthy(carries, a.stripeAsked, ranges...)
+	r, err := n.healthy(carries, a.stripeAsked)
+	if err == nil { // what is absent from a bucket that loses rows after this is told as damaged
+		err = whole(carries.Name, r.Losses(bucketsOf(a.Documents...)...))
+	}
 	return r, carries.Name, err
 }
 
