@@ -100,9 +100,7 @@ func (f *faults) setSlow(args []string) error {
 	if err != nil || by < 0 {
 		return fmt.Errorf("slow %q: write a duration such as 100ms, or 0", args[0])
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.slow = by
+	f.slowBy(by)
 	return nil
 }
 

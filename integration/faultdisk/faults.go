@@ -34,6 +34,7 @@ type rule struct {
 type faults struct {
 	mu    sync.Mutex
 	slow  time.Duration
+	other chan struct{} // closed when slow becomes another; nil before the first
 	rules []rule
 	hits  int
 }
@@ -81,12 +82,30 @@ func (f *faults) isFull(path string) bool {
 	return slices.ContainsFunc(f.rules, func(r rule) bool { return r.call == grow && r.path.MatchString(path) })
 }
 
-// delay lets a call take longer, if the disk is slow.
+// slowBy has every write and fsync take so much longer. Those that wait go on.
+func (f *faults) slowBy(d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.other != nil {
+		close(f.other)
+	}
+	f.slow, f.other = d, make(chan struct{})
+}
+
+// delay lets a call take longer, for as long as the disk is slow.
 func (f *faults) delay() {
 	f.mu.Lock()
-	by := f.slow
+	by, other := f.slow, f.other
 	f.mu.Unlock()
-	time.Sleep(by)
+	if by == 0 {
+		return
+	}
+	t := time.NewTimer(by)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-other:
+	}
 }
 
 func (f *faults) failed() int {

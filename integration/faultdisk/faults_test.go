@@ -119,3 +119,17 @@ func TestSlow(t *testing.T) {
 	d.do("slow 0")
 	d.must(f.Close())
 }
+
+// Calls that wait for a slow disk go on when it is slow no more.
+func TestSlowEndsForWhoWaits(t *testing.T) {
+	var f faults
+	f.slowBy(time.Hour)
+	waiting := f.other
+	f.slowBy(0)
+	select {
+	case <-waiting:
+	default:
+		t.Error("who has begun to wait waits on")
+	}
+	f.delay()
+}

@@ -57,10 +57,16 @@ const busyLimit = 10 * time.Second
 
 // detach unmounts the disk, of which nothing may be open.
 func (m *mounted) detach() error {
-	var err error
-	for began := time.Now(); time.Since(began) < busyLimit; time.Sleep(10 * time.Millisecond) {
-		if err = syscall.Unmount(m.at, 0); !errors.Is(err, syscall.EBUSY) {
-			break
+	limit := time.After(busyLimit)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	err := syscall.Unmount(m.at, 0)
+	for waits := true; waits && errors.Is(err, syscall.EBUSY); {
+		select {
+		case <-tick.C:
+			err = syscall.Unmount(m.at, 0)
+		case <-limit:
+			waits = false
 		}
 	}
 	if err != nil {
