@@ -158,6 +158,11 @@ func TestTheTreeKeepsTheRules(t *testing.T) {
 	}
 }
 
+// sleeper is a source that sleeps, under the name that it gives to package time.
+func sleeper(as string) string {
+	return "package embedded\nimport " + as + " \"time\"\nfunc f() { " + as + ".Sleep(1) }"
+}
+
 // Each rule can fail.
 func TestTheRulesFindWhatBreaksThem(t *testing.T) {
 	for _, c := range []struct {
@@ -191,9 +196,9 @@ func TestTheRulesFindWhatBreaksThem(t *testing.T) {
 		{checkPackageDocs, "embedded/x.go", "package embedded", "in 0 files"},
 		{checkPackageDocs, "embedded/x.go", "// Package embedded is.\npackage embedded", ""},
 		{checkPackageDocs, "embedded/x_test.go", "package embedded_test", ""},
-		{checkSleeps, "embedded/x_test.go", "package embedded\nimport \"time\"\nfunc f() { time.Sleep(1) }", "sleeps"},
-		{checkSleeps, "embedded/x_test.go", "package embedded\nimport clock \"time\"\nfunc f() { clock.Sleep(1) }", "sleeps"},
-		{checkSleeps, "embedded/x.go", "package embedded\nimport \"time\"\nfunc f() { time.Sleep(1) }", ""},
+		{checkSleeps, "embedded/x_test.go", sleeper("time"), "sleeps"},
+		{checkSleeps, "embedded/x_test.go", sleeper("clock"), "sleeps"},
+		{checkSleeps, "embedded/x.go", sleeper("time"), ""},
 	} {
 		faults := c.check([]source{parse(t, c.path, c.text)})
 		switch {
