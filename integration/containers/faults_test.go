@@ -50,21 +50,18 @@ func firstStart(c *cluster, _ *load) {
 }
 
 // killOwner has the two others go on.
-func killOwner(c *cluster, l *load) {
-	owner := c.awaitOwner(probed)
-	owner.kill()
-	c.awaitOwner(probed, owner)
-	l.awaitProgress()
-	owner.start()
-}
+func killOwner(c *cluster, l *load) { withoutOwner(c, l, (*host).kill, (*host).start) }
 
 // pauseOwner freezes a host that believes, when it is thawed, that it still owns.
-func pauseOwner(c *cluster, l *load) {
+func pauseOwner(c *cluster, l *load) { withoutOwner(c, l, (*host).pause, (*host).unpause) }
+
+// withoutOwner takes an owner away until the others have gone on without it.
+func withoutOwner(c *cluster, l *load, away, back func(*host)) {
 	owner := c.awaitOwner(probed)
-	owner.pause()
+	away(owner)
 	c.awaitOwner(probed, owner)
 	l.awaitProgress()
-	owner.unpause()
+	back(owner)
 }
 
 // cutFollower cuts off a host that owns nothing: only its clients see that.

@@ -47,21 +47,11 @@ func fuseFaults() []fault {
 		},
 		{
 			name: "failing fsyncs, log", what: "as failing fsyncs, but only under JetStream's files",
-			strike: func(x *strike) {
-				h := x.victim()
-				x.ailing(h, 10*time.Second, "fail fsync ^jetstream", "heal")
-				x.w.awaitAcked(50)
-				x.cutPower(h)
-			},
+			strike: func(x *strike) { x.unsynced("fail fsync ^jetstream") },
 		},
 		{
 			name: "failing fsyncs", what: "for 10 s every fsync of a host fails (EIO), and what it should have written stays unwritten; then the host is killed, its disk loses what was not synced, and it is started again",
-			strike: func(x *strike) {
-				h := x.victim()
-				x.ailing(h, 10*time.Second, "fail fsync", "heal")
-				x.w.awaitAcked(50)
-				x.cutPower(h)
-			},
+			strike: func(x *strike) { x.unsynced("fail fsync") },
 		},
 		{
 			name: "failing reads", what: "a host is killed, and for 10 s every read of JetStream's files fails (EIO), the next time of the store's, then of all; it is started again a second after it has ended, as often as that",
@@ -89,6 +79,14 @@ func fuseFaults() []fault {
 		all[i].before = (*strike).onFaultDisks
 	}
 	return all
+}
+
+// unsynced lets fsyncs of a host fail, and takes its power when it has gone on.
+func (x *strike) unsynced(failing string) {
+	h := x.victim()
+	x.ailing(h, 10*time.Second, failing, "heal")
+	x.w.awaitAcked(50)
+	x.cutPower(h)
 }
 
 // cutPower takes the power from hosts at one moment, and gives it back.
