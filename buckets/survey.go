@@ -8,6 +8,15 @@ import (
 // A Range is buckets from First to Last, both ends included.
 type Range struct{ First, Last layout.Bucket }
 
+// RangesOf are the ranges that partitions have, in their order.
+func RangesOf(partitions []layout.Partition) []Range {
+	ranges := make([]Range, len(partitions))
+	for i, p := range partitions {
+		ranges[i] = Range{First: p.First, Last: p.Last}
+	}
+	return ranges
+}
+
 // A Survey is what a replica says of its stripe at one moment.
 type Survey struct {
 	Applied  Applied

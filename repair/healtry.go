@@ -112,7 +112,7 @@ func (t *healTry) fill(ctx context.Context, lost []buckets.Range) (left int, err
 }
 
 func (t *healTry) incomplete() []layout.Bucket {
-	return t.stripe.Replica.Incomplete(rangesOfPartitions(t.stripe.Partitions)...)
+	return t.stripe.Replica.Incomplete(buckets.RangesOf(t.stripe.Partitions)...)
 }
 
 // complete takes buckets for complete again, and returns how many it must not.
@@ -125,14 +125,6 @@ func (t *healTry) complete(since buckets.Comparison, filled []layout.Bucket) (le
 		return 0, ofStore(err)
 	}
 	return len(again), nil
-}
-
-func rangesOfPartitions(partitions []layout.Partition) []buckets.Range {
-	ranges := make([]buckets.Range, len(partitions))
-	for i, p := range partitions {
-		ranges[i] = buckets.Range{First: p.First, Last: p.Last}
-	}
-	return ranges
 }
 
 // differ are the buckets that are not known to be equal to the peer's, the suspect ones

@@ -259,7 +259,7 @@ func (m *simMember) Stripes() []Stripe {
 
 // lost are the buckets of which rows were lost.
 func (m *simMember) lost() []layout.Bucket {
-	return m.store.Incomplete(rangesOfPartitions(m.sim.layout.Partitions))
+	return m.store.Incomplete(buckets.RangesOf(m.sim.layout.Partitions))
 }
 
 // Healthy are the others that are.
@@ -347,7 +347,7 @@ func (p *simPeers) Roots(ctx context.Context, host string, _ ...string) ([]Strip
 	if err != nil {
 		return nil, err
 	}
-	if why := cmp.Or(m.sickness(), m.replica().Losses(rangesOfPartitions(p.asker.sim.layout.Partitions)...)); why != "" {
+	if why := cmp.Or(m.sickness(), m.replica().Losses(buckets.RangesOf(p.asker.sim.layout.Partitions)...)); why != "" {
 		return []StripeRoot{{Stripe: simStripe, Sick: why}}, nil
 	}
 	side, root := m.root(p.asker.sim.layout.Partitions)
@@ -356,7 +356,7 @@ func (p *simPeers) Roots(ctx context.Context, host string, _ ...string) ([]Strip
 
 // Partitions are those of one moment.
 func (p *simPeers) Partitions(ctx context.Context, host, _ string) (StripeRoot, error) {
-	m, err := p.ask(ctx, EndpointRoots, host, rangesOfPartitions(p.asker.sim.layout.Partitions)...)
+	m, err := p.ask(ctx, EndpointRoots, host, buckets.RangesOf(p.asker.sim.layout.Partitions)...)
 	if err != nil {
 		return StripeRoot{}, err
 	}
@@ -375,7 +375,7 @@ func (p *simPeers) Buckets(ctx context.Context, host, _ string, ids ...layout.Pa
 	for i, id := range ids {
 		parts[i], _ = p.asker.sim.layout.Partition(id)
 	}
-	m, err := p.ask(ctx, EndpointBuckets, host, rangesOfPartitions(parts)...)
+	m, err := p.ask(ctx, EndpointBuckets, host, buckets.RangesOf(parts)...)
 	if err != nil {
 		return plan.Side{}, nil, err
 	}

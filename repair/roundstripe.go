@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"trireme/buckets"
 	"trireme/internal/layout"
 	"trireme/internal/position"
 	"trireme/repair/plan"
@@ -112,7 +113,7 @@ func (c *comparison) survey(partitions []layout.Partition) (plan.Side, []plan.Bu
 }
 
 func surveyOf(self string, s *Stripe, partitions []layout.Partition, heals bool) (plan.Side, []plan.BucketState) {
-	ranges := rangesOfPartitions(partitions)
+	ranges := buckets.RangesOf(partitions)
 	survey := s.Replica.Survey(ranges)
 	return sideOf(self, survey.Position, survey.Horizon, heals), statesOf(&survey, ranges)
 }

@@ -166,7 +166,7 @@ func (m *simMember) cut(seed uint64) []layout.Bucket {
 		if _, err := m.r.Scrub(m.sim.t.Context(), Scope{}, nil); err != nil {
 			m.sim.t.Fatal(err)
 		}
-		if lost := m.store.Incomplete(rangesOfPartitions(m.sim.layout.Partitions)); len(lost) > 0 && m.sickness() == "" {
+		if lost := m.store.Incomplete(buckets.RangesOf(m.sim.layout.Partitions)); len(lost) > 0 && m.sickness() == "" {
 			return lost
 		}
 		if m.sickness() != "" {

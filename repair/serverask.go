@@ -141,13 +141,13 @@ func (n *scene) stripe(carries layout.Stripe, asked stripeAsked) (r *buckets.Rep
 func (n *scene) healthy(carries layout.Stripe, asked stripeAsked) (*buckets.Replica, error) {
 	r, sick, err := n.stripe(carries, asked)
 	if err == nil {
-		err = whole(carries.Name, sick)
+		err = refuseSick(carries.Name, sick)
 	}
 	return r, err
 }
 
-// whole refuses what is asked of a stripe when there is a reason.
-func whole(stripe, sick string) error {
+// refuseSick refuses what is asked of a stripe if there is a reason.
+func refuseSick(stripe, sick string) error {
 	if sick == "" {
 		return nil
 	}
@@ -179,7 +179,7 @@ func (n *scene) roots(a *rootsAsk) (any, error) {
 		if _, known := n.layout.Stripe(name); !known || !ok {
 			continue
 		}
-		sick = cmp.Or(sick, r.Losses(rangesOfPartitions(n.layout.PartitionsOf(name))...))
+		sick = cmp.Or(sick, r.Losses(buckets.RangesOf(n.layout.PartitionsOf(name))...))
 		told := rootTold{sideTold: sideTold{Stripe: name}, Sick: clip(sick, maxRefusalText)}
 		if sick == "" {
 			told = n.root(r, name, a.Partitions)
@@ -193,10 +193,7 @@ func (n *scene) roots(a *rootsAsk) (any, error) {
 // moment.
 func (n *scene) root(r *buckets.Replica, stripe string, partitions bool) rootTold {
 	parts := n.layout.PartitionsOf(stripe)
-	ranges := make([]buckets.Range, len(parts))
-	for i, p := range parts {
-		ranges[i] = buckets.Range{First: p.First, Last: p.Last}
-	}
+	ranges := buckets.RangesOf(parts)
 	survey := r.Survey(ranges)
 	states := statesOf(&survey, ranges)
 	root := plan.RootOf(states)
@@ -240,7 +237,7 @@ func (n *scene) stand(a *standAsk) (any, error) {
 	survey := r.Survey(nil)
 	at := &survey.Applied
 	tell := standTell{telling: n.telling(), sideTold: tellSide(carries.Name, &survey), Chain: at.Chain.String(), Epoch: wirePosition(at.Epoch), Time: at.Time}
-	for _, b := range r.Incomplete(rangesOfPartitions(n.layout.PartitionsOf(carries.Name))...) {
+	for _, b := range r.Incomplete(buckets.RangesOf(n.layout.PartitionsOf(carries.Name))...) {
 		if n := len(tell.Lost); n > 0 && tell.Lost[n-1][1]+1 == b {
 			tell.Lost[n-1][1] = b
 		} else {
@@ -266,7 +263,7 @@ func (n *scene) buckets(a *bucketsAsk) (any, error) {
 	}
 	before := r.Losses(ranges...)
 	survey := r.Survey(ranges)
-	if err := whole(carries.Name, cmp.Or(before, r.Losses(ranges...))); err != nil { // rows may go while it is taken
+	if err := refuseSick(carries.Name, cmp.Or(before, r.Losses(ranges...))); err != nil { // rows may go while it is taken
 		return nil, err
 	}
 	tell := bucketsTell{telling: n.telling(), sideTold: tellSide(carries.Name, &survey), Buckets: []bucketTold{}}
@@ -289,7 +286,7 @@ func (n *scene) index(a *indexAsk) (any, error) {
 		return nil, fmt.Errorf("read the store: %w", err)
 	}
 	defer m.Close()
-	if err := whole(carries.Name, m.Losses(oneBucket(a.Bucket))); err != nil {
+	if err := refuseSick(carries.Name, m.Losses(oneBucket(a.Bucket))); err != nil {
 		return nil, err
 	}
 	var after contract.Key

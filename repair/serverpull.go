@@ -60,7 +60,7 @@ func (n *scene) holder(a *documentsAsk) (*buckets.Replica, string, error) {
 	}
 	r, err := n.healthy(carries, a.stripeAsked)
 	if err == nil { // what is absent from a bucket that loses rows after this is told as damaged
-		err = whole(carries.Name, r.Losses(bucketsOf(a.Documents...)...))
+		err = refuseSick(carries.Name, r.Losses(bucketsOf(a.Documents...)...))
 	}
 	return r, carries.Name, err
 }

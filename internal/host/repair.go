@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -229,12 +230,9 @@ func (s *stripe) healable() string {
 // unwell is why this replica as a whole does not count, "" when it does. Unlike sickness it
 // leaves aside whether the log is there and open: what was applied is right.
 func (s *stripe) unwell() string {
-	if sick := s.astray(); sick != "" {
-		return sick
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.losses
+	return cmp.Or(s.whyAstray(), s.losses)
 }
 
 // astray is why nothing of this replica counts, "" when it does but for the buckets that
@@ -242,6 +240,11 @@ func (s *stripe) unwell() string {
 func (s *stripe) astray() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.whyAstray()
+}
+
+// whyAstray is the same, for who holds the lock.
+func (s *stripe) whyAstray() string {
 	if s.ails == fallenOff || s.ails == strange {
 		return s.sick
 	}
@@ -253,7 +256,7 @@ func (s *stripe) astray() string {
 func (s *stripe) partial() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.losses != "" && s.ails != fallenOff && s.ails != strange
+	return s.losses != "" && s.whyAstray() == ""
 }
 
 func (s *stripe) isTrimmed() bool {
@@ -293,11 +296,8 @@ func (h *Host) watchLosses(ctx context.Context) {
 // lookForLosses notes whether the store has lost rows of the stripe. It says whether
 // that is news.
 func (s *stripe) lookForLosses() (news bool) {
-	var ranges []buckets.Range
-	for _, p := range s.host.layout().PartitionsOf(s.Name) {
-		ranges = append(ranges, buckets.Range{First: p.First, Last: p.Last})
-	}
-	losses := s.replica.Losses(ranges...)
+	l := s.host.layout()
+	losses := s.replica.Losses(buckets.RangesOf(l.PartitionsOf(s.Name))...)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	news = s.losses != losses
